@@ -1,0 +1,1 @@
+"""Truths about leadflow, each told by a test."""
