@@ -1,0 +1,50 @@
+"""Who is who: kinds of identifier, their precedence, and the id of a lead.
+
+An identifier belongs to one person. Leads whose facts share an identifier, directly or through
+other facts, are therefore one lead: the connected parts of the graph, whatever the order in which
+the facts arrived.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID, uuid5
+
+from domain.events import Fact, Identifier
+
+LEAD_NAMESPACE: Final = UUID("0b9e5c1e-6d0c-5f0a-9d57-6f0f2b1c7a11")
+"""Fixed for ever: ids of leads are derived under it."""
+
+ANONYMOUS: Final = "anonymous_id"
+
+_PRECEDENCE: Final = {"subject": 0, "email": 1, "phone": 2, ANONYMOUS: 3, "external": 4}
+
+
+def precedence(identifier: Identifier) -> tuple[int, str, str]:
+    """Return the sort key that puts the identifier first by which a record is keyed."""
+    kind, value = identifier
+    return _PRECEDENCE[kind.partition(":")[0]], kind, value
+
+
+def lead_id(identifier: Identifier) -> str:
+    """Return the id of the lead that is first known by *identifier*: UUIDv5 of kind and value."""
+    kind, value = identifier
+    return str(uuid5(LEAD_NAMESPACE, f"{kind}\x00{value}"))
+
+
+def known_by(facts: Iterable[Fact]) -> Identifier | None:
+    """Return the identifier by which the person was first known.
+
+    *facts* come in canonical order. It is the strongest identifier of the first fact that carries
+    one that is not anonymous; of a lead that is anonymous throughout, the first anonymous one.
+    None where no fact carries an identifier.
+    """
+    anonymous: Identifier | None = None
+    for fact in facts:
+        if fact.person is None:
+            continue
+        for kind, value in fact.person["keys"]:
+            if kind != ANONYMOUS:
+                return kind, value
+            if anonymous is None:
+                anonymous = (kind, value)
+    return anonymous

@@ -1,0 +1,109 @@
+"""The meaning of a policy document: frozen values that ``decide`` and ``score`` are given.
+
+The document itself (``policy.toml``) is read and checked elsewhere; here every value is known to
+be right. Points are micro-points, durations microseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from domain.events import Fact
+
+POINT: Final = 1_000_000
+"""Micro-points in one point."""
+
+DAY: Final = 86_400_000_000
+"""Microseconds in a day."""
+
+Scalar = str | int | bool | None
+
+
+@dataclass(frozen=True)
+class FitRule:
+    """Points for what the person is: the value of one attribute, looked up in a map.
+
+    ``attribute`` is a dotted path into the traits (``seniority``, ``company.industry``). Text is
+    compared without case; ``company.size`` is compared by the lower end of its band against
+    ``at_least`` steps (employees, micro-points), of which the highest that is reached counts.
+    """
+
+    name: str
+    attribute: str
+    points: Mapping[str, int] = field(default_factory=dict)
+    contains: tuple[tuple[str, int], ...] = ()
+    at_least: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class EngagementRule:
+    """Points each time the person acts; the points halve every ``half_life``."""
+
+    name: str
+    types: tuple[str, ...]
+    points: int
+    half_life: int
+    group: str
+    where: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
+    actors: tuple[str, ...] = ("prospect", "unknown")
+
+    def matches(self, fact: Fact) -> bool:
+        """Return whether *fact*, which is of one of the rule's types, earns the points."""
+        if fact.actor not in self.actors:
+            return False
+        return all(fact.get(name) in allowed for name, allowed in self.where)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One version of the rules."""
+
+    version: str
+    """Name and content hash: what decisions cite."""
+    fit_rules: tuple[FitRule, ...]
+    engagement_rules: tuple[EngagementRule, ...]
+    group_caps: Mapping[str, int]
+    """Micro-points that a group of engagement rules can add at most."""
+    grades: tuple[tuple[str, int], ...]
+    """Fit grades from the best down: letter and the micro-points from which it holds."""
+    levels: tuple[tuple[str, int], ...]
+    """Engagement levels from the best (1) down, likewise."""
+    fit_weight: int
+    engagement_weight: int
+    """Percent of each axis in the combined score."""
+    mql_grade: str
+    """The worst grade that can become a marketing qualified lead."""
+    mql_engagement: int
+    """Micro-points of engagement from which a lead is marketing qualified."""
+    hysteresis: int
+    """Percent below the threshold at which the band is left again."""
+    criteria_needed: int
+    """How many qualification criteria must be satisfied for a sales qualified lead."""
+    auto_advance: bool = True
+    """False: stages change only by what producers say, never by score or content acts."""
+    document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def rules_of(self) -> Mapping[str, tuple[EngagementRule, ...]]:
+        """Return the engagement rules by the type of fact they look at."""
+        by_type: dict[str, list[EngagementRule]] = {}
+        for rule in self.engagement_rules:
+            for type_ in rule.types:
+                by_type.setdefault(type_, []).append(rule)
+        return {type_: tuple(rules) for type_, rules in by_type.items()}
+
+    @cached_property
+    def mql_fit(self) -> int:
+        """Return the micro-points of fit that the worst acceptable grade starts at."""
+        return dict(self.grades)[self.mql_grade]
+
+    @cached_property
+    def shortest_half_life(self) -> int:
+        """Return the shortest half-life of any rule, microseconds."""
+        return min((rule.half_life for rule in self.engagement_rules), default=DAY)
+
+    @property
+    def band_floor(self) -> int:
+        """Return the micro-points below which the MQL band is left."""
+        return self.mql_engagement * (100 - self.hysteresis) // 100
