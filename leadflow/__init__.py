@@ -1,0 +1,1 @@
+"""Turn a stream of lead interactions into leads that know their stage and score."""

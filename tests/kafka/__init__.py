@@ -1,0 +1,1 @@
+"""Run real brokers for the tests: Apache Kafka from Maven Central, Tansu where that is missing."""

@@ -1,0 +1,110 @@
+"""Give tests a broker: Apache Kafka, or Tansu where Java or Maven Central is missing."""
+
+import os
+import sys
+import uuid
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import pytest
+from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # kafka-python has no types
+from kafka.admin import NewTopic  # type: ignore[import-untyped]  # the same
+
+from tests.kafka.fetch import KafkaMissingError
+from tests.kafka.proxy import Proxy
+from tests.kafka.server import KafkaServer, Server, TansuServer
+
+PARTITIONS = 4
+"""How many partitions the topics of tests have."""
+
+_said_so = False
+
+
+def new_server() -> Server:
+    """Return a server that is not started yet: Apache Kafka, or Tansu with a loud line.
+
+    With `CI=true` a missing Apache Kafka fails the test.
+    """
+    global _said_so  # noqa: PLW0603 -- the line is said once a process, whichever fixture comes first
+    try:
+        return KafkaServer()
+    except KafkaMissingError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"Apache Kafka is missing, and CI=true needs it: {error}")
+        if not _said_so:
+            _said_so = True
+            print(
+                f"\n*** APACHE KAFKA IS MISSING ({error}): its tests run on Tansu instead ***",
+                file=sys.__stderr__,
+            )
+        return TansuServer()
+
+
+def create_topic(bootstrap_servers: str, partitions: int = PARTITIONS) -> str:
+    """Create a topic with a name of its own and return the name."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        admin.create_topics([NewTopic(name, num_partitions=partitions, replication_factor=1)])
+    finally:
+        admin.close()
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedBroker:
+    """A broker that clients reach only through a proxy."""
+
+    proxy: Proxy
+    is_apache: bool
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Return the proxy's address."""
+        return self.proxy.address
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Generator[Server]:
+    """Give the broker of this test process; tests share it and keep to topics of their own."""
+    with new_server() as server:
+        yield server
+
+
+@pytest.fixture
+def broker(kafka: Server) -> str:
+    """Give the bootstrap servers of the shared broker."""
+    return kafka.bootstrap_servers
+
+
+@pytest.fixture
+def topic(broker: str) -> str:
+    """Give a new topic of four partitions on the shared broker."""
+    return create_topic(broker)
+
+
+@pytest.fixture
+def own_kafka() -> Generator[Server]:
+    """Give a broker that this test alone may stop, kill and freeze."""
+    with new_server() as server:
+        yield server
+
+
+@pytest.fixture
+def proxied_kafka(kafka: Server) -> Generator[ProxiedBroker]:
+    """Give the broker through a proxy that can break the connection."""
+    if kafka.is_apache:
+        with Proxy(kafka.behind, kafka.front) as proxy:
+            yield ProxiedBroker(proxy, is_apache=True)
+        return
+    # Tansu has one listener, so one that is met through a proxy is another process.
+    server = TansuServer(proxied=True)
+    with Proxy(server.port, server.front) as proxy, server:
+        yield ProxiedBroker(proxy, is_apache=False)
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Generator[Server]:
+    """Give the laptop broker, for tests of what holds on it too."""
+    with TansuServer() as server:
+        yield server
