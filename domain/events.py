@@ -108,7 +108,7 @@ class LeadMerged:
     into: str | None
     stage: str | None
     cycle: int
-    entered_at: int
+    entered_at: int | None
     hot: bool
     at: int
     recorded_at: int

@@ -1,0 +1,373 @@
+"""A lead: what a new fact leads to (decide) and what has happened (evolve).
+
+``decide`` and ``evolve`` are functions of their arguments alone. For speed ``evolve`` changes the
+lead it is given, as a fold owns its accumulator; keep a ``copy`` where the old state is needed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import log2
+from typing import Any, Final
+
+from domain.events import (
+    Event,
+    Fact,
+    LeadMerged,
+    OrderKey,
+    StageEntered,
+    ThresholdCrossed,
+)
+from domain.guards import GUARDS, Case, is_intent, opportunity_of
+from domain.policy import Policy
+from domain.qualification import criterion_of, is_satisfied
+from domain.scoring import FULL, flat_traits, gains_and_losses
+from domain.stages import moves
+from domain.vocabulary import INTENT
+
+MQL_ENGAGEMENT: Final = "mql_engagement"
+"""The threshold that ``ThresholdCrossed`` reports."""
+
+_BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
+
+
+class Lead:
+    """The state of one lead: the fold of its history in the order of the log."""
+
+    __slots__ = (
+        "ceiling",
+        "criteria",
+        "cycle",
+        "cycle_kind",
+        "entered_at",
+        "facts",
+        "hot",
+        "hot_until",
+        "in_order",
+        "intent",
+        "last",
+        "opportunities",
+        "qualified",
+        "recycled_until",
+        "seen",
+        "stage",
+        "traits",
+    )
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        """Every fact, in the order of the log."""
+        self.seen: set[tuple[str, str]] = set()
+        """Source and id of every fact."""
+        self.last: OrderKey = _BEFORE_ALL
+        """The greatest place in canonical order so far."""
+        self.in_order = True
+        """Whether the log brought the facts in canonical order."""
+        self.stage: str | None = None
+        self.cycle = 1
+        self.cycle_kind = "new"
+        self.entered_at: int | None = None
+        self.hot = False
+        """Whether the engagement is in the band above the MQL threshold."""
+        self.traits: dict[str, Any] = {}
+        """Dotted path to the latest value, in canonical order."""
+        self.intent = False
+        """Whether the person showed intent in this cycle."""
+        self.qualified = False
+        """Whether a person called the lead qualified in this cycle."""
+        self.criteria: dict[str, bool] = {}
+        """Qualification criterion to whether its latest answer satisfies it."""
+        self.opportunities: dict[str, str] = {}
+        """Opportunity to ``open``, ``won`` or ``lost``."""
+        self.recycled_until: int | None = None
+        # What follows are bounds that save work in decide and say nothing about the lead: the
+        # engagement cannot exceed the ceiling (None: not known), a hot lead stays so until then.
+        self.ceiling: int | None = 0
+        self.hot_until = -1
+
+    def copy(self) -> "Lead":
+        """Return an independent copy; facts are shared, since they never change."""
+        other = Lead.__new__(Lead)
+        for name in Lead.__slots__:
+            value = getattr(self, name)
+            setattr(other, name, value.copy() if hasattr(value, "copy") else value)
+        return other
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what the lead knows, without the bounds that only save work."""
+        return {
+            name: getattr(self, name)
+            for name in Lead.__slots__
+            if name not in ("ceiling", "hot_until")
+        }
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lead) and self.state() == other.state()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as mypy's stub of object forbids to say
+
+
+def canonical(facts: Iterable[Fact]) -> list[Fact]:
+    """Return *facts* in canonical order: instant, source, sequence, id."""
+    return sorted(facts, key=lambda fact: (fact.at, fact.source, fact.sequence, fact.id))
+
+
+# --- decide ---------------------------------------------------------------------------------------
+
+
+def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
+    """Return the fact and the decisions that it leads to; [] when the lead has it already.
+
+    The decisions are taken at the instant of the fact, or of the lead's newest fact if that is
+    later, and stand as they are taken: what arrives late changes numbers, not decisions.
+    """
+    if (fact.source, fact.id) in lead.seen:
+        return []
+    events: list[Event] = [fact]
+    crossed = _crossing(lead, fact, policy)
+    if crossed is not None:
+        events.append(crossed)
+        hot = crossed.direction == "up"
+    else:
+        hot = lead.hot
+    stage, cycle = lead.stage, lead.cycle
+    for move in moves(fact):
+        if stage not in move.after or (move.automatic and not policy.auto_advance):
+            continue
+        if move.guard is not None and not GUARDS[move.guard](Case(lead, fact, policy, hot)):
+            continue
+        if move.opens is not None:
+            cycle += 1
+        events.append(
+            StageEntered(
+                stage=move.to,
+                cycle=cycle,
+                at=fact.at,
+                recorded_at=fact.recorded_at,
+                rule=move.rule,
+                policy=policy.version,
+                source=fact.source,
+                id=fact.id,
+                previous=stage,
+                cycle_kind=move.opens or lead.cycle_kind,
+            )
+        )
+        stage = move.to
+    return events
+
+
+def _crossing(lead: Lead, fact: Fact, policy: Policy) -> ThresholdCrossed | None:
+    """Return the crossing of the engagement threshold that *fact* causes or brings to light.
+
+    The exact sum over all facts is only taken when a bound does not already answer: new points
+    can at most add to the ceiling, and a hot lead cannot cool faster than its shortest half-life.
+    """
+    gain, loss = 0, False
+    for rule in policy.rules_of.get(fact.type, ()):
+        if rule.matches(fact):
+            if rule.points > 0:
+                gain += rule.points
+            else:
+                loss = True
+    as_of = max(fact.at, lead.last[0])
+    if lead.hot:
+        if not loss and as_of <= lead.hot_until:
+            return None
+    else:
+        if not gain:
+            return None
+        if lead.ceiling is not None:
+            lead.ceiling += gain
+            if lead.ceiling < policy.mql_engagement:
+                return None
+    gains, losses = gains_and_losses([*lead.facts, fact], policy, as_of)
+    exact = min(max(gains + losses, 0), FULL)
+    lead.ceiling = gains
+    if exact >= (policy.band_floor if lead.hot else policy.mql_engagement):
+        lead.hot_until = as_of + _hot_for(gains, losses, policy)
+        if lead.hot:
+            return None
+        direction = "up"
+    elif lead.hot:
+        direction = "down"
+    else:
+        return None
+    return ThresholdCrossed(
+        threshold=MQL_ENGAGEMENT,
+        direction=direction,
+        score=exact,
+        at=fact.at,
+        recorded_at=fact.recorded_at,
+        rule=MQL_ENGAGEMENT,
+        policy=policy.version,
+        source=fact.source,
+        id=fact.id,
+    )
+
+
+def _hot_for(gains: int, losses: int, policy: Policy) -> int:
+    """Return for how long decay alone cannot end the band, microseconds.
+
+    h log2(gains / (floor - losses)) for the shortest half-life h: losses only fade, and a capped
+    group falls no faster than what is in it. A thousandth is left off, so that the rounding of the
+    logarithm cannot matter.
+    """
+    needed = policy.band_floor - losses
+    if needed <= 0 or gains <= needed:
+        return 0
+    return int(policy.shortest_half_life * log2(gains / needed) * 0.999)
+
+
+# --- evolve ---------------------------------------------------------------------------------------
+
+
+def evolve(lead: Lead, event: Event) -> Lead:
+    """Return *lead*, changed by *event*. A fact cannot be refused: this never raises."""
+    if isinstance(event, Fact):
+        _remember(lead, event)
+    elif isinstance(event, StageEntered):
+        lead.stage = event.stage
+        lead.entered_at = event.at
+        if event.cycle != lead.cycle:
+            lead.cycle = event.cycle
+            lead.cycle_kind = event.cycle_kind
+            lead.intent = lead.qualified = False
+            lead.criteria = {}
+            lead.recycled_until = None
+    elif isinstance(event, ThresholdCrossed):
+        lead.hot = event.direction == "up"
+    elif isinstance(event, LeadMerged) and event.into is None:
+        lead.stage, lead.cycle = event.stage, event.cycle
+        lead.entered_at, lead.hot = event.entered_at, event.hot
+        lead.ceiling, lead.hot_until = None, -1
+    return lead
+
+
+def _remember(lead: Lead, fact: Fact) -> None:
+    lead.facts.append(fact)
+    lead.seen.add((fact.source, fact.id))
+    order = (fact.at, fact.source, fact.sequence, fact.id)
+    if order > lead.last:
+        lead.last = order
+        if fact.traits:
+            lead.traits.update(flat_traits(fact.traits))
+    else:
+        lead.in_order = False
+        if fact.traits:
+            lead.traits = {
+                path: value
+                for known in canonical(lead.facts)
+                if known.traits
+                for path, value in flat_traits(known.traits)
+            }
+    if fact.type == "lead.qualified":
+        lead.qualified = True
+    note = _NOTES.get(fact.type)
+    if note is not None:
+        note(lead, fact)
+
+
+def _note_intent(lead: Lead, fact: Fact) -> None:
+    if is_intent(fact):
+        lead.intent = True
+
+
+def _note_answer(lead: Lead, fact: Fact) -> None:
+    criterion = criterion_of(fact)
+    if criterion is not None:
+        lead.criteria[criterion] = is_satisfied(fact)
+
+
+def _note_opportunity(lead: Lead, fact: Fact) -> None:
+    name = opportunity_of(lead, fact)
+    if fact.type in ("opportunity.created", "opportunity.changed"):
+        lead.opportunities.setdefault(name, "open")
+    else:
+        lead.opportunities[name] = "won" if fact.type == "deal.won" else "lost"
+
+
+def _note_recycled(lead: Lead, fact: Fact) -> None:
+    until = fact.get("until")
+    lead.recycled_until = until if isinstance(until, int) else None
+
+
+_NOTES: Final[Mapping[str, Callable[[Lead, Fact], None]]] = {
+    **dict.fromkeys(INTENT, _note_intent),
+    "form.submitted": _note_intent,
+    "qualification.answered": _note_answer,
+    "opportunity.created": _note_opportunity,
+    "opportunity.changed": _note_opportunity,
+    "deal.won": _note_opportunity,
+    "deal.lost": _note_opportunity,
+    "lead.recycled": _note_recycled,
+}
+
+
+def absorb(lead: Lead, other: Lead) -> Lead:
+    """Return *lead* with the facts of *other*, which is the same person, in the order they came."""
+    for fact in other.facts:
+        if (fact.source, fact.id) not in lead.seen:
+            _remember(lead, fact)
+    return lead
+
+
+def merge(
+    lead: Lead, lead_id: str, other: Lead, other_id: str, fact: Fact, policy: Policy
+) -> tuple[LeadMerged, LeadMerged]:
+    """Return the decisions, for the stream of *lead* and of *other*, that the two are one person.
+
+    *fact* carries identifiers of both. The stage is the one that the facts of both lead to.
+    """
+    union, _ = as_occurred([*lead.facts, *other.facts], policy)
+    goes_on = LeadMerged(
+        other=other_id,
+        into=None,
+        stage=union.stage,
+        cycle=union.cycle,
+        entered_at=union.entered_at,
+        hot=union.hot,
+        at=fact.at,
+        recorded_at=fact.recorded_at,
+        rule="shared_identifier",
+        policy=policy.version,
+        source=fact.source,
+        id=fact.id,
+    )
+    return goes_on, replace(goes_on, other=lead_id, into=lead_id)
+
+
+def fold(events: Iterable[Event], others: Mapping[str, Lead] | None = None) -> Lead:
+    """Return the lead after *events*; *others* are the folded leads that were merged into it."""
+    lead = Lead()
+    for event in events:
+        if isinstance(event, LeadMerged) and event.into is None and others is not None:
+            absorb(lead, others[event.other])
+        evolve(lead, event)
+    lead.ceiling, lead.hot_until = None, -1
+    return lead
+
+
+def fold_streams(streams: Mapping[str, Sequence[Event]], lead_id: str) -> Lead:
+    """Return the lead whose stream is *lead_id*, with those merged into it, theirs likewise."""
+    events = streams[lead_id]
+    others = {
+        event.other: fold_streams(streams, event.other)
+        for event in events
+        if isinstance(event, LeadMerged) and event.into is None
+    }
+    return fold(events, others)
+
+
+def as_occurred(facts: Sequence[Fact], policy: Policy) -> tuple[Lead, list[list[Event]]]:
+    """Return the lead as if every fact had arrived when it happened.
+
+    Beside it stand, per fact in canonical order, the fact and the decisions it leads to.
+    """
+    lead = Lead()
+    history = []
+    for fact in canonical(facts):
+        events = decide(lead, fact, policy)
+        for event in events:
+            evolve(lead, event)
+        if events:
+            history.append(events)
+    return lead, history
