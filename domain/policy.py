@@ -25,8 +25,10 @@ class FitRule:
     """Points for what the person is: the value of one attribute, looked up in a map.
 
     ``attribute`` is a dotted path into the traits (``seniority``, ``company.industry``). Text is
-    compared without case; ``company.size`` is compared by the lower end of its band against
-    ``at_least`` steps (employees, micro-points), of which the highest that is reached counts.
+    compared without case: first as a whole against the lower-case keys of ``points``, then for the
+    lower-case words of ``contains``, of which the one worth most counts. ``company.size`` is
+    compared by the lower end of its band against ``at_least`` steps (employees, micro-points), of
+    which the one worth most counts among those reached.
     """
 
     name: str
@@ -47,12 +49,26 @@ class EngagementRule:
     group: str
     where: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
     actors: tuple[str, ...] = ("prospect", "unknown")
+    unless: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
+    """Fields and the values of which none may be there; a missing field is no reason to refuse."""
+    contains: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Fields and the lower-case words of which one must occur in the text, whatever its case."""
 
     def matches(self, fact: Fact) -> bool:
         """Return whether *fact*, which is of one of the rule's types, earns the points."""
         if fact.actor not in self.actors:
             return False
-        return all(fact.get(name) in allowed for name, allowed in self.where)
+        for name, allowed in self.where:
+            if fact.get(name) not in allowed:
+                return False
+        for name, refused in self.unless:
+            if fact.get(name) in refused:
+                return False
+        for name, words in self.contains:
+            text = str(fact.get(name) or "").lower()
+            if not any(word in text for word in words):
+                return False
+        return True
 
 
 @dataclass(frozen=True)

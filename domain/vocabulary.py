@@ -105,3 +105,22 @@ INTENT: Final = frozenset(_TYPES["intent"])
 
 LEADLESS: Final = frozenset({"spend.recorded", "event.voided", "event.reclassified"})
 """The types that need no identifier of a lead."""
+
+TRAITS: Final = frozenset(
+    {
+        "title",
+        "seniority",
+        "language",
+        "country",
+        "region",
+        "company.name",
+        "company.domain",
+        "company.size",
+        "company.industry",
+        "company.country",
+    }
+)
+"""The dotted paths of what a fact may say of the person without identifying it."""
+
+ACTORS: Final = ("prospect", "rep", "machine", "unknown")
+"""Who may have acted; unknown where the producer does not say."""
