@@ -22,6 +22,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install leadflow and its tools into .venv, from locked hashes
+	@:
 
 $(STAMP):
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(None if sys.version_info >= (3, 11) else "leadflow needs Python 3.11 or newer and $(PYTHON) is " + v + "; name another: make setup PYTHON=python3.12")'
