@@ -13,7 +13,8 @@ longest attempt, the earliest among equals. What may stand between two steps is 
 - ``any``: the steps come in any order; an attempt starts at any of them, and its level is how
   many there are. An event that fits several steps serves the one that helps most.
 - ``monotone``: for stages. Who reached a step has reached all before it, skipped ones at the same
-  instant. An attempt starts at the first step, or at the subject's first step of all.
+  instant. An attempt starts at the first step, or at the subject's first step of all; at equal
+  instants order decides nothing.
 
 An *exclusion* voids an attempt: an excluded event later than step i and earlier than step j (or
 within the window, where j was not reached). A void attempt reaches nothing, not even its first
@@ -221,10 +222,7 @@ def _ordered(
     for k in range(1, steps):
         last = picks[-1]
         earliest = times[last] + increase
-        # back to the first event of this instant: equal instants stand in no order here
-        i = last
-        while i > 0 and times[i - 1] >= earliest:
-            i -= 1
+        i = last if increase else _first_at(times, last)
         while i < len(times) and times[i] <= end:
             if times[i] >= earliest and k in hits[i] and i not in picks:
                 picks.append(i)
@@ -233,6 +231,13 @@ def _ordered(
         else:
             break
     return picks
+
+
+def _first_at(times: Sequence[int], i: int) -> int:
+    """Return the first event of the instant of event *i*, where equal instants have no order."""
+    while i > 0 and times[i - 1] == times[i]:
+        i -= 1
+    return i
 
 
 def _strict(
@@ -263,7 +268,7 @@ def _monotone(
 ) -> list[int]:
     """Return for each step the first event of it or of one beyond it."""
     picks: list[int] = []
-    for i in range(start, len(times)):
+    for i in range(_first_at(times, start), len(times)):
         if times[i] > end or len(picks) == steps:
             break
         if hits[i]:
