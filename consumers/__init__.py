@@ -1,0 +1,1 @@
+"""Bring records in from Kafka, CSV and files, and send records out."""

@@ -1,0 +1,600 @@
+"""Read records from Kafka and write records to it: the only file that knows kafka-python.
+
+A `Source` reads one topic as a member of a group, from the positions its caller keeps (in SQL, with
+the data), never from the broker's own. A `Sink` writes with an idempotent producer and waits for
+every replica in sync. No setting that loses or doubles data can be reached from here.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import structlog
+
+# kafka-python ships no types: what it gives is Any until it is given a type below.
+from kafka import (  # type: ignore[import-untyped]
+    ConsumerRebalanceListener,
+    KafkaAdminClient,
+    KafkaConsumer,
+    KafkaProducer,
+    OffsetAndMetadata,
+    TopicPartition,
+)
+from kafka.coordinator.assignors.cooperative_sticky import (  # type: ignore[import-untyped]
+    CooperativeStickyAssignor,
+)
+from kafka.errors import (  # type: ignore[import-untyped]
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    LogTruncationError,
+    MessageSizeTooLargeError,
+    NodeNotReadyError,
+    OffsetOutOfRangeError,
+    TopicAlreadyExistsError,
+)
+from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
+
+from consumers.cluster import (
+    BrokerUnavailable,
+    Cluster,
+    DeliveryFailed,
+    KafkaSettings,
+    LogMismatch,
+    StreamError,
+    TopicMissing,
+)
+from consumers.unpack import Record, install, records_of
+
+__all__ = [
+    "BrokerUnavailable",
+    "Cluster",
+    "DeliveryFailed",
+    "KafkaSettings",
+    "LogMismatch",
+    "Record",
+    "Sink",
+    "Source",
+    "StreamError",
+    "TopicMissing",
+    "describe",
+    "ensure_topics",
+]
+
+_log = structlog.get_logger(__name__)
+
+_SLICE_MS = 100
+"""How long one poll of the library may wait: an assignment made inside it is seen at its end."""
+_CLOSE_MS = 5_000
+_UNREACHED = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
+
+
+class Source:
+    """Read one topic as a member of a consumer group.
+
+    `positions` is asked for the next position of partitions just assigned; a partition it leaves
+    out was never read and starts at the log's first record. `revoked` hears of partitions that are
+    gone. Both are called in the thread that polls, inside `poll`, before it returns a record that
+    was read after the change. What either raises comes out of `poll`, and the source then stays
+    unusable, so that no record is read from a place nobody chose.
+
+    Partitions move cooperatively (sticky): a member that joins or leaves stops only the partitions
+    that move, and the others keep their caches of leads.
+
+    A source belongs to one thread.
+
+    Args:
+        settings: Where the brokers are; a plain string is its bootstrap servers.
+        topic: The topic to read; it must exist.
+        group: The consumer group.
+        positions: Answers {partition: next position} for the partitions given.
+        revoked: Told which partitions this member no longer reads.
+        session_timeout_ms: How long the group waits for a silent member. Tansu takes half of it to
+            let a member join: 1,000 to 3,000 there.
+        max_poll_interval_ms: How long one batch may take between two polls.
+        group_instance_id: A lasting name of this member (static membership): a restart within the
+            session timeout then moves no partition.
+
+    Raises:
+        BrokerUnavailable: no broker answers within `settings.connect_timeout_ms`.
+        TopicMissing: the topic does not exist.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings | str,
+        topic: str,
+        group: str,
+        *,
+        positions: Callable[[Collection[int]], Mapping[int, int]],
+        revoked: Callable[[Collection[int]], object] = lambda _: None,
+        session_timeout_ms: int = 45_000,
+        max_poll_interval_ms: int = 300_000,
+        group_instance_id: str | None = None,
+    ) -> None:
+        self._settings = _settings(settings)
+        self.topic = topic
+        self._positions = positions
+        self._revoked = revoked
+        self._changes: deque[tuple[bool, frozenset[int]]] = deque()
+        self._assigned: set[int] = set()
+        self._next: dict[int, int] = {}
+        self._committing: dict[int, int] = {}
+        self._paused = False
+        self._failure: BaseException | None = None
+        self._client: Any = None
+        with _known_errors(self._settings):
+            self._consumer: Any = KafkaConsumer(
+                **_connection(self._settings),
+                group_id=group,
+                group_instance_id=group_instance_id,
+                # Positions are the caller's. With "none" a position outside the log is an error;
+                # "earliest" would silently read a recreated log, or skip what expired unread.
+                auto_offset_reset="none",
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                partition_assignment_strategy=[CooperativeStickyAssignor],
+                session_timeout_ms=session_timeout_ms,
+                heartbeat_interval_ms=min(3_000, session_timeout_ms // 3),
+                max_poll_interval_ms=max_poll_interval_ms,
+                metrics_enabled=False,
+                kafka_client=self._make_client,
+            )
+            if not self._consumer.partitions_for_topic(topic):
+                self._consumer.close(timeout_ms=0)
+                raise TopicMissing(topic, self._settings.bootstrap_servers)
+            install(self._consumer)
+            self._consumer.subscribe([topic], listener=_Listener(self))
+        self._topic_id = self.topic_id()
+
+    def poll(self, max_records: int = 5_000, timeout_ms: int = 1_000) -> list[Record]:
+        """Return records, those of one partition together and in the order of their positions.
+
+        Waits up to `timeout_ms` for the first; an empty list means there were none. Must be called
+        more often than `max_poll_interval_ms`, also while paused; heartbeats need no call.
+
+        Raises:
+            LogMismatch: a position lies outside the broker's log, or the topic was recreated.
+            StreamError: Kafka failed. A broker that is away is no error: the list is empty.
+        """
+        if self._failure is not None:
+            raise self._failure
+        deadline = time.monotonic() + timeout_ms / 1_000
+        while True:
+            left = max(0, int((deadline - time.monotonic()) * 1_000))
+            with _known_errors(self._settings):
+                try:
+                    batches = self._consumer.poll(min(left, _SLICE_MS), max_records=max_records)
+                except OffsetOutOfRangeError as error:
+                    raise self._outside(error.args[0]) from error
+                except LogTruncationError as error:
+                    raise self._truncated(error.divergent_offsets) from error
+            self._tell_changes()
+            self._check_topic()
+            if batches or left == 0:
+                return self._records(batches)
+
+    def pause(self) -> None:
+        """Stop fetching, stay in the group; keep calling `poll`, which then returns nothing."""
+        self._paused = True
+        self._consumer.pause(*self._parts(self._assigned))
+
+    def resume(self) -> None:
+        """Fetch again after `pause`."""
+        self._paused = False
+        self._consumer.resume(*self._parts(self._assigned))
+
+    def commit(self, positions: Mapping[int, int]) -> None:
+        """Tell the broker the next positions, for tools that show lag; never raises for Kafka.
+
+        Nothing reads them back. A failure (a rebalance, a broker that is away) is logged.
+        """
+        kept = {part: position for part, position in positions.items() if part in self._assigned}
+        if not kept:
+            return
+        self._committing |= kept
+        try:
+            self._consumer.commit_async(self._offsets(kept), callback=self._committed)
+        except KafkaError as error:
+            self._committed(kept, error)
+
+    def assigned(self) -> frozenset[int]:
+        """Return the partitions this member reads now."""
+        return frozenset(self._assigned)
+
+    def end_positions(self) -> dict[int, int]:
+        """Return the position after the last record of each assigned partition, for showing lag.
+
+        Tansu answers too little here: never read "until the end" by it.
+
+        Raises:
+            StreamError: Kafka failed or did not answer.
+        """
+        with _known_errors(self._settings):
+            answer = self._consumer.end_offsets(
+                self._parts(self._assigned), timeout_ms=self._settings.connect_timeout_ms
+            )
+        return {part.partition: int(end) for part, end in answer.items()}
+
+    def cluster_id(self) -> str | None:
+        """Return the cluster's own id, to notice that the address leads to another cluster."""
+        found: str | None = self._client.cluster.cluster_id
+        return found
+
+    def topic_id(self) -> str | None:
+        """Return the topic's own id, which changes when the topic is deleted and made anew."""
+        found = self._client.cluster.topic_id(self.topic)
+        return None if found is None or found.int == 0 else str(found)
+
+    def close(self) -> None:
+        """Leave the group; what was last given to `commit` is committed first, if that works."""
+        last = {part: at for part, at in self._committing.items() if part in self._assigned}
+        try:
+            if last:
+                self._consumer.commit(self._offsets(last), timeout_ms=_CLOSE_MS)
+        except KafkaError as error:
+            self._committed(last, error)
+        self._consumer.close(timeout_ms=_CLOSE_MS)
+        if self._failure is None:
+            self._tell_changes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _make_client(self, **config: Any) -> Any:
+        self._client = KafkaNetClient(**config)
+        return self._client
+
+    def _assignment_made(self, parts: Iterable[Any]) -> None:
+        """Park new partitions; called on the library's own thread, while `poll` waits for it.
+
+        The caller's database belongs to the thread that polls, so asking for positions has to
+        wait. A parked partition is paused and has a position, so that the library neither fetches
+        from it nor looks up the broker's committed offset.
+        """
+        for part in parts:
+            self._consumer.pause(part)
+            self._consumer.seek(part, 0)
+        self._changes.append((True, frozenset(part.partition for part in parts)))
+
+    def _assignment_lost(self, parts: Iterable[Any]) -> None:
+        self._changes.append((False, frozenset(part.partition for part in parts)))
+
+    def _tell_changes(self) -> None:
+        try:
+            while self._changes:
+                made, parts = self._changes.popleft()
+                if made:
+                    self._begin(parts)
+                else:
+                    self._end(parts)
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def _begin(self, partitions: frozenset[int]) -> None:
+        held = {part.partition for part in self._consumer.assignment()}
+        known = self._positions(partitions)
+        for partition in sorted(partitions & held):
+            part = TopicPartition(self.topic, partition)
+            position = known.get(partition)
+            if position is None:
+                self._consumer.seek_to_beginning(part)
+                self._next.pop(partition, None)
+            else:
+                self._consumer.seek(part, position)
+                self._next[partition] = position
+            self._assigned.add(partition)
+            if not self._paused:
+                self._consumer.resume(part)
+        _log.info(
+            "partitions.assigned",
+            topic=self.topic,
+            positions={partition: known.get(partition) for partition in sorted(partitions)},
+        )
+
+    def _end(self, partitions: frozenset[int]) -> None:
+        self._assigned -= partitions
+        for partition in partitions:
+            self._next.pop(partition, None)
+            self._committing.pop(partition, None)
+        _log.info("partitions.revoked", topic=self.topic, partitions=sorted(partitions))
+        self._revoked(partitions)
+
+    def _records(self, batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
+        found: list[Record] = []
+        for part, batch in batches.items():
+            records = records_of(batch)
+            expected = self._next.get(part.partition, 0)
+            if part.partition not in self._assigned or records[0].position < expected:
+                raise StreamError(
+                    f"{part.topic} partition {part.partition}: Kafka's client returned "
+                    f"position {records[0].position} where {expected} was to come"
+                )
+            self._next[part.partition] = records[-1].position + 1
+            found += records
+        return found
+
+    def _outside(self, fetched: Mapping[Any, int]) -> LogMismatch:
+        part, position = next(iter(fetched.items()))
+        wait = self._settings.connect_timeout_ms
+        start = int(self._consumer.beginning_offsets([part], timeout_ms=wait)[part])
+        end = int(self._consumer.end_offsets([part], timeout_ms=wait)[part])
+        why = (
+            "records expired before they were read; they are lost to this log (a longer retention "
+            "keeps them next time)"
+            if position < start
+            else "the log is shorter than what was read: it was cut, or is another log under the "
+            "same name (a recreated topic, another cluster)"
+        )
+        return LogMismatch(self.topic, part.partition, position, start, end, why)
+
+    def _truncated(self, divergent: Mapping[Any, Any]) -> LogMismatch:
+        part, common = next(iter(divergent.items()))
+        return LogMismatch(
+            self.topic,
+            part.partition,
+            self._next.get(part.partition),
+            None,
+            None,
+            "the broker rolled back records that were read (an unclean leader election)"
+            + ("" if common is None else f"; both agree up to {common.offset}"),
+        )
+
+    def _check_topic(self) -> None:
+        now = self.topic_id()
+        if now is not None and self._topic_id is not None and now != self._topic_id:
+            raise LogMismatch(
+                self.topic, None, None, None, None, "the topic was deleted and made anew"
+            )
+
+    def _parts(self, partitions: Iterable[int]) -> list[Any]:
+        return [TopicPartition(self.topic, partition) for partition in sorted(partitions)]
+
+    def _offsets(self, positions: Mapping[int, int]) -> dict[Any, Any]:
+        return {
+            TopicPartition(self.topic, partition): OffsetAndMetadata(position, "", -1)
+            for partition, position in positions.items()
+        }
+
+    def _committed(self, _offsets: object, answer: object) -> None:
+        if isinstance(answer, BaseException):
+            _log.warning("positions.commit_failed", topic=self.topic, error=repr(answer))
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # its base is untyped
+    """Hand the library's callbacks to a source."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        self._source._assignment_made(assigned)  # noqa: SLF001 -- one class in two halves
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        self._source._assignment_lost(revoked)  # noqa: SLF001 -- the same
+
+
+class Sink:
+    """Write records to topics: idempotent, acknowledged by every replica in sync, in order per key.
+
+    `send` returns at once while there is room in the buffer and else waits; only `flush` knows that
+    what was sent is in the log.
+
+    Args:
+        settings: Where the brokers are; a plain string is its bootstrap servers.
+        linger_ms: How long a record waits for others to share its batch.
+        compression: `gzip` needs no further package; JSON shrinks to a tenth.
+        max_pending: How many records may wait for their acknowledgement before `send` blocks.
+        delivery_timeout_ms: How long a record is retried before it counts as failed; also how long
+            `send` waits for a topic it has not met.
+
+    Raises:
+        BrokerUnavailable: no broker answers within `settings.connect_timeout_ms`.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings | str,
+        *,
+        linger_ms: int = 20,
+        compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = "gzip",
+        max_pending: int = 20_000,
+        delivery_timeout_ms: int = 120_000,
+    ) -> None:
+        self._settings = _settings(settings)
+        self._max_pending = max_pending
+        self._pending: deque[Any] = deque()
+        self._failed = 0
+        self._first_error: BaseException | None = None
+        self.delivered = 0
+        """How many records the brokers have acknowledged, as far as was looked."""
+        with _known_errors(self._settings):
+            self._producer: Any = KafkaProducer(
+                **_connection(self._settings),
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=linger_ms,
+                batch_size=256 * 1024,
+                compression_type=compression,
+                delivery_timeout_ms=delivery_timeout_ms,
+                request_timeout_ms=min(30_000, delivery_timeout_ms // 2),
+                max_block_ms=delivery_timeout_ms,
+                allow_auto_create_topics=False,
+                metrics_enabled=False,
+            )
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Iterable[tuple[str, bytes]] = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """Put a record into the buffer; waits while the buffer is full.
+
+        Records of one key go to one partition, chosen as Kafka's own Java client does.
+        `timestamp_ms` is milliseconds since 1970-01-01 UTC, now where it is None.
+
+        Raises:
+            ValueError: the record is larger than a broker accepts (1 MiB).
+            BrokerUnavailable: the topic was not found before the time was out.
+            StreamError: Kafka failed.
+        """
+        with _known_errors(self._settings):
+            try:
+                sent = self._producer.send(
+                    topic, value, key, list(headers), partition, timestamp_ms
+                )
+            except MessageSizeTooLargeError as error:
+                raise ValueError(f"the record is too large for topic {topic}: {error}") from error
+        self._pending.append(sent)
+        if len(self._pending) >= self._max_pending:
+            # Half of it goes at once: waiting for one at a time would starve the batches.
+            self._settle(self._max_pending // 2)
+
+    def flush(self) -> None:
+        """Wait until every record sent so far is acknowledged.
+
+        Raises:
+            DeliveryFailed: at least one was not; the sink can be used on.
+        """
+        with _known_errors(self._settings):
+            self._producer.flush()
+        self._settle(0)
+        failed, first, self._failed, self._first_error = self._failed, self._first_error, 0, None
+        if first is not None:
+            raise DeliveryFailed(failed, first) from first
+
+    def close(self) -> None:
+        """Flush and close.
+
+        Raises:
+            DeliveryFailed: see `flush`.
+        """
+        try:
+            self.flush()
+        finally:
+            self._producer.close(timeout=_CLOSE_MS / 1_000)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            # Another error is on its way; one about deliveries must not take its place.
+            with suppress(StreamError):
+                self.close()
+
+    def _settle(self, down_to: int) -> None:
+        while len(self._pending) > down_to:
+            try:
+                self._pending.popleft().get()
+                self.delivered += 1
+            except KafkaError as error:
+                self._failed += 1
+                self._first_error = self._first_error or error
+
+
+def ensure_topics(
+    settings: KafkaSettings | str, topics: Mapping[str, int], replication: int = 1
+) -> dict[str, int]:
+    """Create the topics that are missing; return the partitions each of them has in truth.
+
+    A topic that exists is left as it is, whatever its number of partitions.
+
+    Raises:
+        BrokerUnavailable: no broker answers.
+        StreamError: Kafka refused.
+    """
+    settings = _settings(settings)
+    with _known_errors(settings), _admin(settings) as admin:
+        found = _partitions(admin)
+        for name in sorted(topics.keys() - found.keys()):
+            wanted = {"num_partitions": topics[name], "replication_factor": replication}
+            with suppress(TopicAlreadyExistsError):
+                admin.create_topics({name: wanted}, wait_for_metadata=True)
+                _log.info("topic.created", topic=name, partitions=topics[name])
+        found = _partitions(admin)
+    return {name: found[name] for name in topics}
+
+
+def describe(settings: KafkaSettings | str) -> Cluster:
+    """Ask the brokers who they are and what topics they hold.
+
+    Raises:
+        BrokerUnavailable: no broker answers.
+        StreamError: Kafka failed.
+    """
+    settings = _settings(settings)
+    with _known_errors(settings), _admin(settings) as admin:
+        told = admin.describe_cluster()
+        return Cluster(told.get("cluster_id"), len(told["brokers"]), _partitions(admin))
+
+
+@contextmanager
+def _admin(settings: KafkaSettings) -> Generator[Any]:
+    admin = KafkaAdminClient(**_connection(settings))
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+def _partitions(admin: Any) -> dict[str, int]:
+    return {told["name"]: len(told["partitions"]) for told in admin.describe_topics()}
+
+
+def _settings(settings: KafkaSettings | str) -> KafkaSettings:
+    if isinstance(settings, str):
+        return KafkaSettings(bootstrap_servers=settings)
+    return settings
+
+
+def _connection(settings: KafkaSettings) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        "bootstrap_timeout_ms": settings.connect_timeout_ms,
+        "client_id": settings.client_id,
+        # A broker that restarts is met again within a second, not within the default half minute.
+        "reconnect_backoff_max_ms": 1_000,
+        "security_protocol": settings.security_protocol,
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": settings.sasl_password,
+        "ssl_cafile": settings.ssl_cafile,
+        "ssl_certfile": settings.ssl_certfile,
+        "ssl_keyfile": settings.ssl_keyfile,
+        "ssl_password": settings.ssl_password,
+        "ssl_check_hostname": settings.ssl_check_hostname,
+    }
+
+
+@contextmanager
+def _known_errors(settings: KafkaSettings) -> Generator[None]:
+    try:
+        yield
+    except _UNREACHED as error:
+        raise BrokerUnavailable(settings.bootstrap_servers, error) from error
+    except KafkaError as error:
+        raise StreamError(f"Kafka at {settings.bootstrap_servers} failed: {error!r}") from error
