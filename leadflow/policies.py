@@ -1,0 +1,319 @@
+"""Read a policy document, say what is wrong with it, and explain what it does.
+
+The document is TOML for people; ``domain.policy.Policy`` is what the engine is given.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from domain.policy import DAY, EngagementRule, FitRule, Policy
+from leadflow.policy_checks import Finding, decimal_of, examine, key_of
+from leadflow.policy_document import Document, EngagementEntry, FitEntry
+from leadflow.toml_lines import key_lines, line_of
+
+MAX_BYTES: Final = 1_048_576
+"""A policy document is written by people; anything longer is some other file."""
+
+_SYNTAX: Final = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a policy document, and how to mend it."""
+
+    line: int | None
+    """Counted from 1; of the key, or of the table where a key is missing. None: no line."""
+    key: str | None
+    """Such as ``engagement.rules[3].points``, elements counted from 0; None: the whole file."""
+    value: str | None
+    """As the document writes it, shortened; None where there is none to show."""
+    problem: str
+    mend: str
+    level: str = "error"
+    """``error``: the policy is refused. ``warning``: it works, though hardly as meant."""
+    column: int | None = None
+    """Counted from 1; known for errors of syntax only."""
+
+    def __str__(self) -> str:
+        """Return one line without the file's name: place, value, problem, mend."""
+        place = ":".join(str(part) for part in (self.line, self.column) if part is not None)
+        words = " ".join(part for part in (self.value, self.problem) if part is not None)
+        if self.level == "warning":
+            words = f"warning: {words}"
+        return ": ".join(part for part in (place, self.key, f"{words}; {self.mend}") if part)
+
+
+class PolicyInvalid(Exception):
+    """A policy document cannot be used; ``problems`` holds all that is wrong with it."""
+
+    def __init__(self, path: str, problems: list[Problem]) -> None:
+        super().__init__(path, problems)
+        self.path = path
+        self.problems = problems
+
+    def __str__(self) -> str:
+        """Return one line per problem: ``policy.toml:12: key: value problem; mend``."""
+        return "\n".join(
+            f"{self.path}:{problem}" if problem.line is not None else f"{self.path}: {problem}"
+            for problem in self.problems
+        )
+
+
+def load_policy(path: Path | str | None = None) -> Policy:
+    """Return the policy at *path*, or the default policy.
+
+    Raise ``PolicyInvalid`` with every error when it cannot be read or is wrong; warnings are no
+    reason to refuse it.
+    """
+    text, problems = _read(path)
+    if text is None:
+        raise PolicyInvalid(_name(path), problems)
+    return parse_policy(text, _name(path))
+
+
+def check_policy(path: Path | str | None = None) -> list[Problem]:
+    """Return all problems of the policy at *path*, errors and warnings, by line."""
+    text, problems = _read(path)
+    return problems if text is None else _parse(text)[1]
+
+
+def parse_policy(text: str, path: str = "policy.toml") -> Policy:
+    """Return the policy that *text* describes; *path* is what errors call it.
+
+    Raise ``PolicyInvalid`` with every error when it is wrong.
+    """
+    policy, problems = _parse(text)
+    if policy is None:
+        errors = [problem for problem in problems if problem.level == "error"]
+        raise PolicyInvalid(path, errors)
+    return policy
+
+
+def policy_of(document: Mapping[str, Any], path: str = "policy") -> Policy:
+    """Return the policy of a plain document, such as ``Policy.document`` read back from JSON.
+
+    Raise ``PolicyInvalid``, without lines, when it is wrong.
+    """
+    checked, findings = examine(document)
+    if checked is None:
+        errors = [_problem(finding, None) for finding in findings if not finding.warning]
+        raise PolicyInvalid(path, errors)
+    return _policy(checked, document)
+
+
+def version_of(document: Mapping[str, Any]) -> str:
+    """Return name and content hash of a plain document: equal for equal content.
+
+    The hash is the first 12 hex digits of SHA-256 over the document as JSON with sorted keys.
+    """
+    canonical = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return f"{document['name']}@{sha256(canonical.encode()).hexdigest()[:12]}"
+
+
+# --- from text to policy -----------------------------------------------------------------------
+
+
+def _name(path: Path | str | None) -> str:
+    return "policy.toml" if path is None else str(path)
+
+
+def _read(path: Path | str | None) -> tuple[str | None, list[Problem]]:
+    """Return the text of the file, or None and why it cannot be had."""
+    source = files("leadflow").joinpath("policy.toml") if path is None else Path(path)
+    try:
+        with source.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}"
+        mend = "give the path of a policy document, such as policy.toml"
+        return None, [Problem(None, None, None, reason, mend)]
+    if len(raw) > MAX_BYTES:
+        reason = f"is longer than {MAX_BYTES:,} bytes, so it is no policy document"
+        return None, [Problem(None, None, None, reason, "give the path of a policy document")]
+    try:
+        return raw.decode("utf-8-sig"), []
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return None, [Problem(line, None, None, "is not UTF-8", "save the file as UTF-8")]
+
+
+def _parse(text: str) -> tuple[Policy | None, list[Problem]]:
+    try:
+        raw = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        return None, [_syntax_problem(str(error), text)]
+    except (ValueError, RecursionError):
+        # A whole number of thousands of digits, or brackets nested hundreds deep.
+        reason = "holds a number or a nesting beyond what a policy can need"
+        return None, [Problem(None, None, None, reason, "write it as policy.toml is written")]
+    checked, findings = examine(raw)
+    lines = key_lines(text)
+    problems = [_problem(finding, lines) for finding in findings]
+    problems.sort(key=lambda problem: problem.line or 0)
+    return None if checked is None else _policy(checked, _plain(raw)), problems
+
+
+def _syntax_problem(message: str, text: str) -> Problem:
+    last = max(1, len(text.splitlines()))
+    found = _SYNTAX.match(message)
+    words = found[1] if found else message
+    line, column = (int(found[2]), int(found[3])) if found and found[2] else (last, None)
+    problem = f"is not TOML: {words[:1].lower()}{words[1:]}"
+    mend = "look at this line and the one before it for a missing quote, bracket or sign"
+    return Problem(line, None, None, problem, mend, column=column)
+
+
+def _problem(finding: Finding, lines: dict[str, int] | None) -> Problem:
+    """Return *finding* with its line; *lines* is None where there is no text."""
+    level = "warning" if finding.warning else "error"
+    line = None if lines is None else line_of(lines, finding.path) or 1
+    key = key_of(finding.path) or None
+    return Problem(line, key, finding.value, finding.problem, finding.mend, level)
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* in JSON types; decimals whole where they can be, else text without zeros."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, Decimal):
+        whole = int(value)
+        return whole if whole == value else format(value.normalize(), "f")
+    return value
+
+
+def _policy(checked: Document, document: Mapping[str, Any]) -> Policy:
+    stages, engagement = checked.stages, checked.engagement
+    return Policy(
+        version=version_of(document),
+        fit_rules=tuple(_fit_rule(rule) for rule in checked.fit_rules if any(rule.worths)),
+        engagement_rules=tuple(
+            _engagement_rule(rule, engagement.half_life_days)
+            for rule in checked.engagement_rules
+            if rule.points  # a rule worth nothing is for its readers; the engine need not see it
+        ),
+        group_caps=dict(engagement.groups),
+        grades=_steps(checked.fit.grades),
+        levels=_steps(engagement.levels),
+        fit_weight=checked.weights.fit,
+        engagement_weight=checked.weights.engagement,
+        mql_grade=stages.mql.grade,
+        mql_engagement=stages.mql.engagement,
+        hysteresis=stages.hysteresis_percent,
+        criteria_needed=stages.criteria_needed,
+        auto_advance=stages.auto_advance,
+        document=document,
+    )
+
+
+def _steps(steps: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(steps.items()))
+
+
+def _fit_rule(rule: FitEntry) -> FitRule:
+    return FitRule(
+        rule.name,
+        rule.attribute,
+        {text.strip().lower(): points for text, points in rule.points.items()},
+        tuple((text.lower(), points) for text, points in rule.contains.items()),
+        tuple(sorted((int(size), points) for size, points in rule.at_least.items())),
+    )
+
+
+def _engagement_rule(rule: EngagementEntry, half_life: int) -> EngagementRule:
+    return EngagementRule(
+        name=rule.name,
+        types=tuple(rule.types),
+        points=rule.points,
+        half_life=rule.half_life_days or half_life,
+        group=rule.group,
+        where=tuple(rule.where.items()),
+        actors=tuple(rule.actors),
+        unless=tuple(rule.unless.items()),
+        contains=tuple(rule.contains.items()),
+    )
+
+
+# --- in words ----------------------------------------------------------------------------------
+
+
+def render(policy: Policy) -> str:
+    """Return what *policy* does as plain text: guards, thresholds, rules, half-lives and caps."""
+    return "\n".join(_lines(policy)) + "\n"
+
+
+def _lines(policy: Policy) -> Iterator[str]:
+    yield f"Policy {policy.version}"
+    yield ""
+    yield "Stages"
+    if policy.auto_advance:
+        yield (
+            f"  mql          fit grade {policy.mql_grade} or better"
+            f" (fit {decimal_of(policy.mql_fit)} or more)"
+            f" and engagement {decimal_of(policy.mql_engagement)} or more"
+        )
+        yield (
+            f"               the band is left below {decimal_of(policy.band_floor)}"
+            f" ({policy.hysteresis} % lower); that changes no stage"
+        )
+    else:
+        yield "  mql          only when a producer says so: auto_advance is off"
+    yield f"  sql          {policy.criteria_needed} of 4 criteria satisfied"
+    yield ""
+    yield "Grades"
+    yield f"  fit          {_ladder(policy.grades)}"
+    yield f"  engagement   {_ladder(policy.levels)}"
+    yield f"  combined     {policy.fit_weight} % fit + {policy.engagement_weight} % engagement"
+    yield ""
+    yield "Fit: once per attribute, without decay"
+    for rule in policy.fit_rules:
+        yield f"  {rule.name} ({rule.attribute})"
+        for text, points in rule.points.items():
+            yield _row(points, text)
+        for word, points in rule.contains:
+            yield _row(points, f'contains "{word}"')
+        for size, points in rule.at_least:
+            yield _row(points, f"{size:,} and more")
+    yield ""
+    yield "Engagement: each time, fading; what reps and machines do counts only where it says so"
+    for group, cap in policy.group_caps.items():
+        yield f"  {group}, at most {decimal_of(cap)}"
+        for act in policy.engagement_rules:
+            if act.group == group:
+                yield _row(act.points, f"{act.name}: {_act(act)}")
+    for entry in policy.document.get("engagement", {}).get("rules", ()):
+        if entry["name"] not in {act.name for act in policy.engagement_rules}:
+            yield _row(0, f"{entry['name']}: {entry['note']}")
+
+
+def _row(points: int, text: str) -> str:
+    return f"    {decimal_of(points):>8}  {text}"
+
+
+def _ladder(steps: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{name} from {decimal_of(least)}" for name, least in steps)
+
+
+def _act(rule: EngagementRule) -> str:
+    """Return when *rule* counts and how fast it fades, in one line."""
+    parts = [" or ".join(rule.types)]
+    parts += [f"{field} is {_choice(values)}" for field, values in rule.where]
+    parts += [f"{field} is not {_choice(values)}" for field, values in rule.unless]
+    parts += [f"{field} contains {_choice(words)}" for field, words in rule.contains]
+    if set(rule.actors) != {"prospect", "unknown"}:
+        parts.append(f"by {_choice(rule.actors)}")
+    return f"{', '.join(parts)}; half-life {rule.half_life / DAY:g} d"
+
+
+def _choice(values: tuple[Any, ...]) -> str:
+    texts = [one if isinstance(one, str) else json.dumps(one) for one in values]
+    return " or ".join(texts)

@@ -1,0 +1,201 @@
+"""What a policy document may hold: its tables as pydantic models.
+
+Points are read into micro-points and days into microseconds, exactly. What one table cannot know
+of another is checked in ``policy_checks``.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from domain.policy import DAY, POINT, Scalar
+from domain.qualification import CRITERIA
+
+FULL: Final = 100 * POINT
+"""The most that either axis can reach."""
+
+_MOST: Final = 1_000
+
+
+# --- numbers -----------------------------------------------------------------------------------
+
+
+def _exact(value: object, scale: int, word: str) -> int:
+    """Return *value* times *scale*; at most six decimals, so that nothing is ever rounded."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise PydanticCustomError("number", "is not a number")
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise PydanticCustomError("number", "is not a number") from None
+    if not number.is_finite():
+        raise PydanticCustomError("number", "is not a finite number")
+    if number.copy_abs() > _MOST:
+        raise PydanticCustomError("range", f"is beyond {_MOST:,} {word}")
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -6:
+        raise PydanticCustomError("decimals", "has more than six decimals")
+    return int(Fraction(number) * scale)
+
+
+def _points(value: object) -> int:
+    return _exact(value, POINT, "points")
+
+
+def _threshold(value: object) -> int:
+    points = _points(value)
+    if not 0 <= points <= FULL:
+        raise PydanticCustomError("range", "is outside 0 to 100, where both scores end")
+    return points
+
+
+def _cap(value: object) -> int:
+    points = _points(value)
+    if not 0 < points <= FULL:
+        raise PydanticCustomError("range", "is not above 0 and at most 100")
+    return points
+
+
+def _days(value: object) -> int:
+    time = _exact(value, DAY, "days")
+    if time <= 0:
+        raise PydanticCustomError("range", "is not above 0 days")
+    return time
+
+
+def _values(value: object) -> tuple[Scalar, ...]:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise PydanticCustomError("empty", "is empty, so nothing can ever match")
+    for one in values:
+        if not isinstance(one, str | int):
+            raise PydanticCustomError("scalar", "is not text, a whole number, true or false")
+    return tuple(values)
+
+
+def _words(value: object) -> tuple[str, ...]:
+    words = []
+    for one in value if isinstance(value, list) else [value]:
+        if not isinstance(one, str) or not one:
+            raise PydanticCustomError("words", "is not a word or a list of words")
+        words.append(one.lower())
+    if not words:
+        raise PydanticCustomError("empty", "is empty, so nothing can ever match")
+    return tuple(words)
+
+
+Points = Annotated[int, BeforeValidator(_points)]
+Threshold = Annotated[int, BeforeValidator(_threshold)]
+Cap = Annotated[int, BeforeValidator(_cap)]
+Days = Annotated[int, BeforeValidator(_days)]
+Values = Annotated[tuple[Scalar, ...], BeforeValidator(_values)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+class Table(BaseModel):
+    """A table of the document: no keys but its own, no value turned into another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Mql(Table):
+    """When a lead is marketing qualified."""
+
+    grade: str = Field(examples=["C"])
+    engagement: Threshold = Field(examples=[50])
+
+
+class Stages(Table):
+    """The guards of the stages."""
+
+    mql: Mql = Field(examples=[{"grade": "C", "engagement": 50}])
+    hysteresis_percent: int = Field(ge=0, le=99, examples=[10])
+    criteria_needed: int = Field(ge=0, le=len(CRITERIA), examples=[2])
+    auto_advance: bool = Field(default=True, examples=[True])
+
+
+class Weights(Table):
+    """Percent of each axis in the combined score."""
+
+    fit: int = Field(ge=0, le=100, examples=[40])
+    engagement: int = Field(ge=0, le=100, examples=[60])
+
+
+class FitTable(Table):
+    """Points for what the person is."""
+
+    grades: dict[str, Threshold] = Field(min_length=1, examples=[{"A": 75, "B": 50, "C": 25}])
+    rules: list[Any] = Field(default_factory=list, examples=[[]])
+
+
+class EngagementTable(Table):
+    """Points for what the person does."""
+
+    half_life_days: Days = Field(examples=[30])
+    levels: dict[str, Threshold] = Field(min_length=1, examples=[{"1": 75, "2": 50, "3": 25}])
+    groups: dict[str, Cap] = Field(examples=[{"web": 15}])
+    rules: list[Any] = Field(default_factory=list, examples=[[]])
+
+
+class FitEntry(Table):
+    """One rule of fit."""
+
+    name: str = Field(min_length=1, max_length=64, examples=["seniority"])
+    attribute: str = Field(examples=["seniority"])
+    points: dict[str, Points] = Field(default_factory=dict, examples=[{"director": 20}])
+    contains: dict[str, Points] = Field(default_factory=dict, examples=[{"director": 20}])
+    at_least: dict[str, Points] = Field(default_factory=dict, examples=[{"200": 30}])
+    note: str | None = Field(default=None, examples=["why"])
+
+    @property
+    def worths(self) -> list[int]:
+        """Return the points that the rule can give, micro-points."""
+        return [*self.points.values(), *self.contains.values(), *self.at_least.values()]
+
+
+class EngagementEntry(Table):
+    """One rule of engagement."""
+
+    name: str = Field(min_length=1, max_length=64, examples=["demo requested"])
+    types: list[str] = Field(examples=[["page.viewed"]])
+    points: Points = Field(examples=[10])
+    group: str = Field(examples=["web"])
+    where: dict[str, Values] = Field(default_factory=dict, examples=[{"kind": "demo"}])
+    unless: dict[str, Values] = Field(default_factory=dict, examples=[{"kind": "demo"}])
+    contains: dict[str, Words] = Field(default_factory=dict, examples=[{"url": ["pricing"]}])
+    actors: list[Literal["prospect", "rep", "machine", "unknown"]] = Field(
+        default=["prospect", "unknown"], examples=[["prospect", "unknown"]]
+    )
+    half_life_days: Days | None = Field(default=None, examples=[30])
+    custom: bool = Field(default=False, examples=[True])
+    note: str | None = Field(default=None, examples=["why"])
+
+
+class Root(Table):
+    """The document as a whole; its tables are read one by one, to find all problems of each."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", examples=["default"])
+    stages: Any
+    weights: Any
+    fit: Any
+    engagement: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document in which everything is right."""
+
+    name: str
+    stages: Stages
+    weights: Weights
+    fit: FitTable
+    fit_rules: tuple[FitEntry, ...]
+    engagement: EngagementTable
+    engagement_rules: tuple[EngagementEntry, ...]
