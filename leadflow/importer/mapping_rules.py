@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from leadflow.cells import ColumnRules, Rules, Value, instant_text
+from leadflow.importer.cells import ColumnRules, Rules, Value, instant_text
 
 _RULE_KEYS: Final = ("column", "constant", "template", "default")
 # Fields of the vocabulary that look like a slip in one of those keys.
@@ -47,7 +47,7 @@ def _flat(value: object) -> object:
     """Turn nested tables into dotted paths, and `path = "column"` into a rule."""
     if not isinstance(value, dict):
         return value
-    flat: dict[str, object] = Field(default_factory=dict)
+    flat: dict[str, object] = {}
 
     def walk(path: str, inner: object) -> None:
         if isinstance(inner, str):

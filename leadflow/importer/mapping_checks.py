@@ -8,9 +8,9 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.vocabulary import FAMILY_OF, LEADLESS
-from leadflow.cells import ISO, ColumnRules, Kind, has_time, instant_reader
-from leadflow.mapping_rules import EventRules, FieldRule, Mapping, MapProblem, closest
-from leadflow.templates import TemplateError, columns_of
+from leadflow.importer.cells import ISO, ColumnRules, Kind, has_time, instant_reader
+from leadflow.importer.mapping_rules import EventRules, FieldRule, Mapping, MapProblem, closest
+from leadflow.importer.templates import TemplateError, columns_of
 
 Path = tuple[str | int, ...]
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from leadflow.cells import ColumnRules, Rules
-from leadflow.mapping_checks import problems_of
-from leadflow.mapping_rules import (
+from leadflow.importer.cells import ColumnRules, Rules
+from leadflow.importer.mapping_checks import problems_of
+from leadflow.importer.mapping_rules import (
     Condition,
     EventRules,
     FieldRule,

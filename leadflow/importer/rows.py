@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from leadflow.mapping_rules import FileRules
+from leadflow.importer.mapping_rules import FileRules
 
 MAX_CELL: Final = 65_536
 """Characters of one cell: no event may carry more."""
