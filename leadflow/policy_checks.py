@@ -6,6 +6,7 @@ lines, files and the ``Policy`` made of the document are the business of ``polic
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeVar
@@ -52,7 +53,8 @@ class Finding(NamedTuple):
 
 def shown(value: object) -> str:
     """Return *value* as a document would write it, at most 60 characters."""
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    number = isinstance(value, Decimal)
+    text = str(value) if number else json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:59] + "…"
 
 
@@ -124,8 +126,15 @@ class _Examination:
         try:
             return model.model_validate(raw)
         except ValidationError as errors:
-            for error in errors.errors(include_url=False):
-                self.findings.append(_finding(model, error, path))
+            found = [_finding(model, error, path) for error in errors.errors(include_url=False)]
+            # A misspelt key is one mistake, not also the lack of the right one.
+            meant = {(*one.path[:-1], one.mend) for one in found}
+            self.findings += [
+                one
+                for one in found
+                if one.problem != "is missing"
+                or (*one.path[:-1], f"write {one.path[-1]}") not in meant
+            ]
             return None
 
     def _rules(self, model: type[AnyRule], axis: str) -> Iterator[tuple[Path, AnyRule]]:

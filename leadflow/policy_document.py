@@ -131,7 +131,9 @@ class Weights(Table):
 class FitTable(Table):
     """Points for what the person is."""
 
-    grades: dict[str, Threshold] = Field(min_length=1, examples=[{"A": 75, "B": 50, "C": 25}])
+    grades: dict[str, Threshold] = Field(
+        min_length=1, examples=[{"A": 75, "B": 50, "C": 25, "D": 0}]
+    )
     rules: list[Any] = Field(default_factory=list, examples=[[]])
 
 
@@ -139,7 +141,9 @@ class EngagementTable(Table):
     """Points for what the person does."""
 
     half_life_days: Days = Field(examples=[30])
-    levels: dict[str, Threshold] = Field(min_length=1, examples=[{"1": 75, "2": 50, "3": 25}])
+    levels: dict[str, Threshold] = Field(
+        min_length=1, examples=[{"1": 75, "2": 50, "3": 25, "4": 0}]
+    )
     groups: dict[str, Cap] = Field(examples=[{"web": 15}])
     rules: list[Any] = Field(default_factory=list, examples=[[]])
 

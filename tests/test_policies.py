@@ -176,7 +176,9 @@ WRONG = [
     Wrong('grade = "C"', 'grade = "E"', "stages.mql.grade", "not a grade", "A, B, C, D"),
     Wrong('grade = "C"', 'grad = "C"', "stages.mql.grad", "not a known key", "write grade"),
     Wrong("engagement = 50", "engagement = 500", "stages.mql.engagement", "0 to 100", "= 50"),
-    Wrong("percent = 10", "percent = 10.5", "stages.hysteresis_percent", "whole number", "= 10"),
+    Wrong(
+        "percent = 10", "percent = 10.5", "stages.hysteresis_percent", "10.5 is not a whole", "= 10"
+    ),
     Wrong("needed = 2", "needed = 5", "stages.criteria_needed", "more than 4", "= 2"),
     Wrong("engagement = 60", "engagement = 70", "weights.engagement", "110", "engagement = 60"),
     Wrong("B = 50", "B = 20", "fit.grades.C", "not below that of B", "less than for B"),
@@ -241,6 +243,12 @@ def test_an_error_reads_as_one_line_with_file_line_key_value_and_mend() -> None:
         f'policy.toml:{line}: engagement.rules[0].points: "ten" is not a number; write points = 10'
     )
     assert said == str(caught.value)
+
+
+def test_a_misspelt_key_is_one_problem() -> None:
+    with pytest.raises(PolicyInvalid) as caught:
+        parse_policy(DEFAULT.replace("hysteresis_percent", "hysterisis_percent"))
+    assert [problem.key for problem in caught.value.problems] == ["stages.hysterisis_percent"]
 
 
 def test_all_problems_are_found_in_one_reading(tmp_path: Path) -> None:
