@@ -85,7 +85,7 @@ def _scan_badge(scene: Scene, at: int) -> int:
     fair = max(0, (at - market.start) // DAY - FIRST_FAIR) // FAIR_EVERY
     scanner = int(draw() * SCANNERS)
     closes = market.start + (FIRST_FAIR + FAIR_EVERY * fair + 3) * DAY
-    if scanner < market.late_badges * SCANNERS:
+    if chance(draw, market.late_badges):
         # Each scanner is emptied in one go, the last one six days after the fair.
         uploaded = max(at, closes) + (1 + scanner) * 34 * HOUR
     else:

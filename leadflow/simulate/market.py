@@ -49,7 +49,7 @@ class Market:
     bounces: float = 0.02
     """Of e-mails sent."""
     late_badges: float = 0.8
-    """Of badge scanners: they upload days after the fair, not on the same evening."""
+    """Of badges: the scanner was offline and is emptied days after the fair, not that evening."""
     late: float = 0.02
     """Of other events: they arrive one hour to three days after they happened."""
     duplicates: float = 0.03
