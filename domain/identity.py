@@ -48,3 +48,15 @@ def known_by(facts: Iterable[Fact]) -> Identifier | None:
             if anonymous is None:
                 anonymous = (kind, value)
     return anonymous
+
+
+def stream_of(fact: Fact) -> str:
+    """Return the stream of a fact that belongs to no lead.
+
+    Spend is kept by campaign, a correction by the event that it corrects.
+    """
+    if fact.type == "spend.recorded":
+        names = (fact.get("channel"), fact.get("source"), fact.get("campaign"))
+        name = "\x00".join(value if isinstance(value, str) else "" for value in names)
+        return lead_id(("campaign", name))
+    return lead_id(("event", f"{fact.get('event_source')}\x00{fact.get('event_id')}"))

@@ -6,6 +6,7 @@ lead it is given, as a fold owns its accumulator; keep a ``copy`` where the old 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from math import log2
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ from domain.vocabulary import INTENT
 
 MQL_ENGAGEMENT: Final = "mql_engagement"
 """The threshold that ``ThresholdCrossed`` reports."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
 
@@ -235,7 +238,7 @@ def evolve(lead: Lead, event: Event) -> Lead:
             lead.recycled_until = None
     elif isinstance(event, ThresholdCrossed):
         lead.hot = event.direction == "up"
-    elif isinstance(event, LeadMerged) and event.into is None:
+    elif event.into is None:
         lead.stage, lead.cycle = event.stage, event.cycle
         lead.entered_at, lead.hot = event.entered_at, event.hot
         lead.ceiling, lead.hot_until = None, -1
@@ -286,8 +289,19 @@ def _note_opportunity(lead: Lead, fact: Fact) -> None:
 
 
 def _note_recycled(lead: Lead, fact: Fact) -> None:
-    until = fact.get("until")
-    lead.recycled_until = until if isinstance(until, int) else None
+    lead.recycled_until = _instant(fact.get("until"))
+
+
+def _instant(value: object) -> int | None:
+    """Return the instant that an ISO 8601 date or time names, UTC where it has no zone, or None."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 _NOTES: Final[Mapping[str, Callable[[Lead, Fact], None]]] = {
@@ -335,11 +349,18 @@ def merge(
     return goes_on, replace(goes_on, other=lead_id, into=lead_id)
 
 
-def fold(events: Iterable[Event], others: Mapping[str, Lead] | None = None) -> Lead:
-    """Return the lead after *events*; *others* are the folded leads that were merged into it."""
-    lead = Lead()
+def fold(
+    events: Iterable[Event],
+    start: Lead | None = None,
+    others: Mapping[str, Lead] | None = None,
+) -> Lead:
+    """Return the lead after *events*, from *start* or from a new one.
+
+    *others* are the folded leads that were merged into it, by stream.
+    """
+    lead = Lead() if start is None else start
     for event in events:
-        if isinstance(event, LeadMerged) and event.into is None and others is not None:
+        if others and isinstance(event, LeadMerged) and event.into is None:
             absorb(lead, others[event.other])
         evolve(lead, event)
     lead.ceiling, lead.hot_until = None, -1
@@ -354,7 +375,7 @@ def fold_streams(streams: Mapping[str, Sequence[Event]], lead_id: str) -> Lead:
         for event in events
         if isinstance(event, LeadMerged) and event.into is None
     }
-    return fold(events, others)
+    return fold(events, others=others)
 
 
 def as_occurred(facts: Sequence[Fact], policy: Policy) -> tuple[Lead, list[list[Event]]]:

@@ -1,0 +1,108 @@
+"""What intake asks of the event store: a port, so that the rooms stay apart.
+
+The store keeps one promise above all: ``commit`` is one transaction. Seen ids, events, identifiers,
+dead letters and positions become durable together or not at all.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from domain.events import Event, Identifier
+from domain.lead import Lead
+
+
+class Conflict(Exception):
+    """Another writer was first: nothing was written; read again and decide again."""
+
+
+class Fenced(Exception):
+    """The partition belongs to another worker by now: nothing was written; stop working on it."""
+
+
+class StoreUnavailable(Exception):
+    """The database did not answer, or not in time; whether a commit took place may be unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that was refused, with all that is needed to send it again."""
+
+    reason: str
+    """One of the reasons of the contract: ``malformed_json`` ... ``conflicting_duplicate``."""
+    message: str
+    """What is wrong, where, and how to mend it, in one line."""
+    stream: str
+    partition: int
+    position: int
+    received_at: int
+    """Microseconds UTC."""
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(slots=True)
+class Stored:
+    """A lead as the store has it."""
+
+    lead: Lead
+    versions: dict[str, int]
+    """The last version of the lead's own stream and of each stream merged into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's right to a partition: it holds until somebody claims the partition again."""
+
+    position: int
+    """The position to read next."""
+    epoch: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that one transaction writes."""
+
+    seen: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Digest of source and id, digest of the content."""
+    events: list[tuple[str, int, Event]] = field(default_factory=list)
+    """Stream, version, event."""
+    identifiers: list[tuple[str, str, str]] = field(default_factory=list)
+    """Kind, value, lead: identifiers met for the first time."""
+    merged: list[tuple[str, str]] = field(default_factory=list)
+    """Stream, and the lead that it belongs to from now on."""
+    moved: list[tuple[str, str, str]] = field(default_factory=list)
+    """Kind, value, lead: known identifiers that belong to another lead from now on."""
+    snapshots: list[tuple[str, int, Lead]] = field(default_factory=list)
+    """Lead, version of its own stream, state."""
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    redriven: list[int] = field(default_factory=list)
+    """Ids of dead letters that this batch settles."""
+    positions: dict[tuple[str, int], tuple[int, int, int]] = field(default_factory=dict)
+    """Stream and partition to old position, new position, epoch of the claim."""
+
+
+class Ledger(Protocol):
+    """The event store, as intake sees it."""
+
+    def seen(self, keys: Collection[bytes]) -> Mapping[bytes, bytes]:
+        """Return the content digest of each of *keys* that was accepted before."""
+
+    def leads_of(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, str]:
+        """Return the lead of each of *identifiers* that is known."""
+
+    def load(self, leads: Collection[str]) -> Mapping[str, Stored]:
+        """Return each of *leads* folded, a new one where nothing is stored."""
+
+    def commit(self, batch: Batch) -> None:
+        """Write *batch* in one transaction.
+
+        Raises Conflict, Fenced or StoreUnavailable; after the first two nothing is written.
+        """
+
+    def positions(self, stream: str) -> Mapping[int, int]:
+        """Return the position to read next for each partition of *stream* that was ever read."""
+
+    def claim(self, stream: str, partitions: Sequence[int]) -> Mapping[int, Claim]:
+        """Claim *partitions* of *stream*: earlier claims are void from now on."""

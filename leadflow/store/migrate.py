@@ -1,0 +1,99 @@
+"""Bring the event store's tables up to date, and say whether they are."""
+
+import importlib.resources
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from consumers.ledger import StoreUnavailable
+from leadflow.store.sqlite import PAGE_SIZE
+from leadflow.store.tables import SCHEMA
+
+_LOCK = 7_301_145_118
+"""The advisory lock of whoever migrates."""
+
+
+def make_engine(database_url: str) -> Engine:
+    """Return a SQLAlchemy engine with leadflow's settings for the database."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def settle(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # before the first table is made
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA busy_timeout = 30000")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    return engine
+
+
+def revision(database_url: str) -> str | None:
+    """Return the revision of the tables at *database_url*; None where there are none.
+
+    Raises StoreUnavailable.
+    """
+    with _connected(database_url) as connection:
+        return _context(connection).get_current_revision()
+
+
+def newest() -> str:
+    """Return the revision that this version of leadflow needs."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise AssertionError("leadflow ships at least one revision")
+    return head
+
+
+def upgrade(database_url: str) -> None:
+    """Bring the tables to the newest revision; harmless when they are, and when two do it at once.
+
+    Raises StoreUnavailable.
+    """
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with _connected(database_url) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+            connection.commit()
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+@contextmanager
+def _connected(database_url: str) -> Iterator[Connection]:
+    engine = make_engine(database_url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        raise StoreUnavailable(f"{engine.url!r}: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+def _context(connection: Connection) -> MigrationContext:
+    schema = SCHEMA if connection.dialect.name == "postgresql" else None
+    return MigrationContext.configure(
+        connection,
+        opts={"version_table": "leadflow_version", "version_table_schema": schema},
+    )
+
+
+def _config() -> Config:
+    config = Config()
+    folder = importlib.resources.files("leadflow") / "migrations"
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    return config

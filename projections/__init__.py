@@ -1,0 +1,1 @@
+"""History in, rows out: read models that answer questions."""
