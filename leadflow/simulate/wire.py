@@ -33,6 +33,8 @@ class Style(NamedTuple):
     """What it puts behind the time: more digits, and the offset."""
     offset: timedelta
     sequenced: bool = False
+    says_json: bool = False
+    """It sends the optional `datacontenttype`."""
 
 
 _UTC = timedelta(0)
@@ -40,7 +42,7 @@ STYLES = {
     # A scanner knows the hall's own time; the ad platform writes more digits than we keep.
     BADGES: Style("FB%d-%06d-%d", SECOND, "seconds", "+09:00", timedelta(hours=9)),
     TRACKER: Style("%x.%08x.%04x", 1_000, "milliseconds", "Z", _UTC),
-    FORMS: Style("sub_%d_%d_%d", 1, "microseconds", "Z", _UTC),
+    FORMS: Style("sub_%d_%d_%d", 1, "microseconds", "Z", _UTC, says_json=True),
     MAIL: Style("%d.%d.%d@mailer.example", SECOND, "seconds", "+00:00", _UTC),
     ADS: Style("urn:li:lead:%d-%d-%d", 1_000, "microseconds", "789Z", _UTC),
     DESK: Style("%d-%d-%d", SECOND, "seconds", "+01:00", timedelta(hours=1), sequenced=True),
@@ -95,9 +97,10 @@ def write_event(
         "source": source,
         "type": kind,
         "time": write_time(at, style),
-        "datacontenttype": "application/json",
         "data": data,
     }
+    if style.says_json:
+        event["datacontenttype"] = "application/json"
     if style.sequenced:
         # Its own order among the events of one second, which its clock cannot tell apart.
         event["sequence"] = f"{at // SECOND}{mark[2]:04d}"
