@@ -140,6 +140,8 @@ class Source:
                 session_timeout_ms=session_timeout_ms,
                 heartbeat_interval_ms=min(3_000, session_timeout_ms // 3),
                 max_poll_interval_ms=max_poll_interval_ms,
+                # Also how long a topic that was made anew may go unnoticed.
+                metadata_max_age_ms=60_000,
                 metrics_enabled=False,
                 kafka_client=self._make_client,
             )
@@ -174,8 +176,11 @@ class Source:
                     raise self._truncated(error.divergent_offsets) from error
             self._tell_changes()
             self._check_topic()
-            if batches or left == 0:
+            if batches:
                 return self._records(batches)
+            if left == 0:
+                self._check_ends()
+                return []
 
     def pause(self) -> None:
         """Stop fetching, stay in the group; keep calling `poll`, which then returns nothing."""
@@ -208,7 +213,7 @@ class Source:
     def end_positions(self) -> dict[int, int]:
         """Return the position after the last record of each assigned partition, for showing lag.
 
-        Tansu answers too little here: never read "until the end" by it.
+        Tansu answers too little here, mended only by what was read: never read "until the end".
 
         Raises:
             StreamError: Kafka failed or did not answer.
@@ -217,7 +222,12 @@ class Source:
             answer = self._consumer.end_offsets(
                 self._parts(self._assigned), timeout_ms=self._settings.connect_timeout_ms
             )
-        return {part.partition: int(end) for part, end in answer.items()}
+        return {
+            part.partition: max(
+                end, self._consumer.highwater(part) or 0, self._next.get(part.partition, 0)
+            )
+            for part, end in answer.items()
+        }
 
     def cluster_id(self) -> str | None:
         """Return the cluster's own id, to notice that the address leads to another cluster."""
@@ -331,6 +341,27 @@ class Source:
         wait = self._settings.connect_timeout_ms
         start = int(self._consumer.beginning_offsets([part], timeout_ms=wait)[part])
         end = int(self._consumer.end_offsets([part], timeout_ms=wait)[part])
+        return self._mismatch(part.partition, position, start, end)
+
+    def _check_ends(self) -> None:
+        """Notice a log that ends before our position where the broker does not say so itself.
+
+        Tansu answers such a fetch with nothing. The fetch's end of the log alone proves little
+        (after a change of leader it lags for a moment), so the broker is asked for it as well.
+        """
+        for part in self._parts(self._assigned):
+            position = self._next.get(part.partition)
+            seen = self._consumer.highwater(part)
+            if position is None or seen is None or seen >= position:
+                continue
+            wait = self._settings.connect_timeout_ms
+            with _known_errors(self._settings):
+                end = int(self._consumer.end_offsets([part], timeout_ms=wait)[part])
+                start = int(self._consumer.beginning_offsets([part], timeout_ms=wait)[part])
+            if end < position:
+                raise self._mismatch(part.partition, position, start, max(seen, end))
+
+    def _mismatch(self, partition: int, position: int, start: int, end: int) -> LogMismatch:
         why = (
             "records expired before they were read; they are lost to this log (a longer retention "
             "keeps them next time)"
@@ -338,7 +369,7 @@ class Source:
             else "the log is shorter than what was read: it was cut, or is another log under the "
             "same name (a recreated topic, another cluster)"
         )
-        return LogMismatch(self.topic, part.partition, position, start, end, why)
+        return LogMismatch(self.topic, partition, position, start, end, why)
 
     def _truncated(self, divergent: Mapping[Any, Any]) -> LogMismatch:
         part, common = next(iter(divergent.items()))
@@ -429,7 +460,7 @@ class Sink:
                 batch_size=256 * 1024,
                 compression_type=compression,
                 delivery_timeout_ms=delivery_timeout_ms,
-                request_timeout_ms=min(30_000, delivery_timeout_ms // 2),
+                request_timeout_ms=min(30_000, delivery_timeout_ms // 4),
                 max_block_ms=delivery_timeout_ms,
                 allow_auto_create_topics=False,
                 metrics_enabled=False,
