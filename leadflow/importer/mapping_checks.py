@@ -114,7 +114,7 @@ def _zone(at: Path, zone: str | None) -> Iterator[MapProblem]:
 
 def _encoding(at: Path, encoding: str) -> Iterator[MapProblem]:
     try:
-        b"".decode(encoding)
+        "x".encode(encoding)
     except LookupError:
         yield MapProblem(
             (*at, "encoding"), encoding, "is no text encoding", 'write "utf-8" or "cp1252"'

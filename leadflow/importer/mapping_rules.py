@@ -12,8 +12,13 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from leadflow.importer.cells import ColumnRules, Rules, Value, instant_text
 
 _RULE_KEYS: Final = ("column", "constant", "template", "default")
-# Fields of the vocabulary that look like a slip in one of those keys.
-_NOT_RULE_KEYS: Final = frozenset({"content", "term"})
+# Tables of fields, whose keys are never those of a rule, however alike (`content`, `constant`).
+_TABLES: Final = frozenset(
+    {
+        *("data", "data.fields", "data.other", "data.touch", "data.actor", "data.person"),
+        *(f"data.person.{table}" for table in ("company", "attributes", "external_ids")),
+    }
+)
 
 
 def _scalar(value: object) -> Value:
@@ -52,7 +57,7 @@ def _flat(value: object) -> object:
     def walk(path: str, inner: object) -> None:
         if isinstance(inner, str):
             flat[path] = {"column": inner}
-        elif isinstance(inner, dict) and inner and not any(map(_is_rule_key, inner)):
+        elif isinstance(inner, dict) and (path in _TABLES or not _is_rule(inner)):
             for key, deeper in inner.items():
                 walk(f"{path}.{key}", deeper)
         elif isinstance(inner, dict):
@@ -65,15 +70,16 @@ def _flat(value: object) -> object:
     return flat
 
 
-def _is_rule_key(key: str) -> bool:
-    """Tell a key of a rule, rightly spelled or nearly, from a deeper field."""
-    return key not in _NOT_RULE_KEYS and closest(key, _RULE_KEYS) is not None
+def _is_rule(table: dict[str, object]) -> bool:
+    """Tell a rule, rightly spelled or nearly, from a table of deeper fields."""
+    return not table or any(closest(key, _RULE_KEYS) for key in table)
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
     """Return the one of *words* that *word* was probably meant to be; None where none is near."""
-    near = difflib.get_close_matches(word, list(words), n=1, cutoff=0.75)
-    return near[0] if near else None
+    by_folded = {other.casefold(): other for other in words}
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.75)
+    return by_folded[near[0]] if near else None
 
 
 Scalar = Annotated[Any, BeforeValidator(_scalar)]
