@@ -1,5 +1,6 @@
 """The simulated market is repeatable, speaks the vocabulary, and tells the truth about itself."""
 
+import doctest
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import leadflow.simulate
 from consumers.contract import TYPES, Malformed, Parsed, parse, record_key
 from leadflow.simulate import (
     Envelope,
@@ -35,7 +37,7 @@ MARKET = Market(seed=7, leads=600)
 SIMULATION = simulate(MARKET)
 EVENTS = list(SIMULATION.events)
 TRUTH = SIMULATION.truth
-GOLDEN = "35989904d75dc2e1c21d049d92f567d62823be48534a4a208074ec175de36741"
+GOLDEN = "082d2ea50d92a71338db5d900b11f2bf4c8550c54e856d862c7f9106856634f7"
 
 rate = st.floats(0, 1)
 markets = st.builds(
@@ -43,6 +45,7 @@ markets = st.builds(
     seed=st.integers(0, 2**40),
     leads=st.integers(0, 12),
     days=st.integers(1, 200),
+    start=st.integers(1_500_000_000, 1_740_000_000).map(lambda second: second * SECOND),
     anonymous=rate,
     machine_opens=rate,
     bounces=rate,
@@ -71,30 +74,13 @@ def digest(simulation: Simulation) -> str:
     return total.hexdigest()
 
 
-def identifiers(envelope: Envelope) -> set[tuple[str, str]]:
-    """Return the identifiers as the event shows them, e-mail and telephone normalised."""
-    event, who = envelope.event, data_of(envelope)["person"]
-    found = set()
-    if "subject" in event:
-        found.add((f"subject:{event['source']}", str(event["subject"])))
-    if "email" in who:
-        found.add(("email", who["email"].lower()))
-    if "phone" in who:
-        number = phonenumbers.parse(who["phone"], who.get("country"))
-        assert phonenumbers.is_possible_number(number)
-        found.add(
-            ("phone", phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-        )
-    if "anonymous_id" in who:
-        found.add(("anonymous_id", who["anonymous_id"]))
-    found |= {
-        (f"external:{system}", value) for system, value in who.get("external_ids", {}).items()
-    }
-    return found
-
-
 def parsed(envelope: Envelope) -> Parsed:
     return parse(to_json(envelope.event), (), envelope.arrived_at)
+
+
+def identifiers(envelope: Envelope) -> set[tuple[str, str]]:
+    """Return the identifiers that the contract reads, normalised."""
+    return set(parsed(envelope).fact.keys)
 
 
 def assert_obeys_the_contract(envelope: Envelope) -> None:
@@ -226,6 +212,13 @@ def test_in_order_of_arrival_every_event_names_somebody_already_known(market: Ma
             shown = identifiers(envelope)
             assert not known[envelope.lead] or shown & known[envelope.lead]
             known[envelope.lead] |= shown
+
+
+def test_telephone_numbers_are_possible_and_the_ones_the_truth_tells() -> None:
+    told = {v for t in TRUTH.leads.values() for kind, v in t.identifiers if kind == "phone"}
+    assert len(told) > 100
+    for number in told:
+        assert phonenumbers.is_possible_number(phonenumbers.parse(number))
 
 
 def test_some_are_anonymous_until_a_form_gives_their_address() -> None:
@@ -416,7 +409,13 @@ def test_lines_in_a_file_are_the_events_in_order_of_arrival(tmp_path: Path) -> N
     assert lines == [to_json(envelope.event) for envelope in EVENTS[:100]]
 
 
-@pytest.mark.parametrize("wrong", [{"leads": -1}, {"days": 0}, {"seed": -1}, {"late": 1.5}])
+def test_the_example_in_the_docstring_is_true() -> None:
+    assert doctest.testmod(leadflow.simulate).failed == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"leads": -1}, {"days": 0}, {"seed": -1}, {"late": 1.5}, {"start": 1}]
+)
 def test_a_number_that_makes_no_market_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Market(**wrong)

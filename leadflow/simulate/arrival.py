@@ -65,18 +65,16 @@ def be_born(market: Market, lead: int, rng: Random) -> Birth:
 
 def arrive(scene: Scene, at: int) -> int:
     """Play the first contact from *at* on; return when the person's address is known."""
-    origin = scene.fate.origin
-    match origin.name:
-        case name if name == FAIR:
-            return _scan_badge(scene, at)
-        case name if name == SOCIAL:
-            return _answer_ad(scene, at)
-        case name if name == WEBINAR:
-            return _attend_webinar(scene, at)
-        case name if name in (LIST, OUTBOUND):
-            return _enter_record(scene, at, bought=name == LIST)
-        case _:
-            return _come_by_web(scene, at)
+    name = scene.fate.origin.name
+    if name == FAIR:
+        return _scan_badge(scene, at)
+    if name == SOCIAL:
+        return _answer_ad(scene, at)
+    if name == WEBINAR:
+        return _attend_webinar(scene, at)
+    if name in (LIST, OUTBOUND):
+        return _enter_record(scene, at, bought=name == LIST)
+    return _come_by_web(scene, at)
 
 
 def _scan_badge(scene: Scene, at: int) -> int:
@@ -89,7 +87,7 @@ def _scan_badge(scene: Scene, at: int) -> int:
         # Each scanner is emptied in one go, the last one six days after the fair.
         uploaded = max(at, closes) + (1 + scanner) * 34 * HOUR
     else:
-        uploaded = at - at % DAY + 19 * HOUR
+        uploaded = at + 10 * HOUR
     uploaded += between(draw, 0, 4 * MINUTE)
     campaign = f"expo-{fair + 1}"
     scene.pen.write(

@@ -41,7 +41,7 @@ class Market:
     days: int = 120
     """The length in days: people first appear, and events arrive, from `start` until its end."""
     start: int = END - 120 * DAY
-    """The first instant, in microseconds since 1970-01-01 UTC."""
+    """The first instant, in microseconds since 1970-01-01 UTC; a whole second."""
     anonymous: float = 0.6
     """Of those who come by the web: they look around before they leave an address."""
     machine_opens: float = 0.35
@@ -77,6 +77,8 @@ class Market:
                 f"a market has seed >= 0, leads >= 0 and days >= 1, not seed {self.seed}, "
                 f"leads {self.leads}, days {self.days}"
             )
+        if self.start % SECOND:
+            raise ValueError(f"start is a whole second in microseconds, not {self.start}")
         for name in RATES:
             rate = getattr(self, name)
             if not 0 <= rate <= 1:

@@ -41,8 +41,8 @@ class Pen:
         """Send an event of *kind* that happened at *at*; return the time that its source wrote.
 
         *who* is the `person` block by which the source knows the lead, *fields* the rest of
-        `data`; *subject* adds the record id of the CRM. *arrives* fixes the arrival, else it follows within a second, or
-        rarely days later.
+        `data`; *subject* adds the record id of the CRM. *arrives* fixes the arrival, else it
+        follows within a second, or rarely days later.
         """
         market, draw, person = self._market, self.draw, self.person
         at -= at % STYLES[source].unit
