@@ -102,7 +102,8 @@ class Report:
         if self.silent_rows:
             yield ""
             where = ", ".join(map(str, self.silent_lines))
-            yield f"{self.silent_rows:,} rows become nothing: no event applies (lines {where} ...)"
+            more = ", ..." if self.silent_rows > len(self.silent_lines) else ""
+            yield f"{self.silent_rows:,} rows become nothing, since no event applies: lines {where}{more}"
         if self.repeated:
             yield ""
             yield f"{self.repeated:,} events repeat an earlier one and would count as duplicates"

@@ -252,10 +252,11 @@ def _records(path: Path, rules: FileRules, stream: IO[str]) -> Iterator[Row | Ba
             return
         except (csv.Error, _GivenUpError) as error:
             first, more = lines.give_up()
-            problem = str(error)
+            problem, mend = str(error), "close the quote, and write a quote inside quotes twice"
             if more or problem == "unexpected end of data":
                 problem = "opens a quote that is not closed as it should be"
-            mend = "close the quote, and write a quote inside a quoted cell twice"
+            elif isinstance(error, _GivenUpError):
+                mend = "shorten it, or leave columns out"
             yield BadRow(line, None, shortened(_visible(first)), problem, mend)
         except (UnicodeError, OSError) as error:
             raise CsvError(f"{path}: line {line}: cannot be read: {error}") from error
