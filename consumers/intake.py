@@ -5,7 +5,7 @@ written in one transaction together with the positions (``consumers.ledger``). W
 batch can be processed again from the start.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -105,6 +105,8 @@ class Intake:
         self._cached = 0
         self._entries: dict[str, _Entry] = {}
         self._lead_of: dict[Identifier, str] = {}
+        self.attempted = Outcome()
+        """The outcome of the batch that was last given to the store, committed or not."""
 
     def process(
         self,
@@ -129,6 +131,7 @@ class Intake:
                 outcome, batch = self._decide(records, parsed)
                 batch.positions = dict(positions)
                 batch.redriven = list(redriven)
+                self.attempted = outcome
                 self._ledger.commit(batch)
             except Conflict:
                 self.forget()
@@ -158,11 +161,14 @@ class Intake:
         facts = self._fresh(records, parsed, outcome, batch)
         self._resolve(facts)
         touched: dict[str, _Entry] = {}
-        for fact in facts:
-            self._take(fact, outcome, batch, touched)
+        for fact, keys in facts:
+            self._take(fact, keys, outcome, batch, touched)
         for lead, entry in touched.items():
+            if self._entries.pop(lead, None) is None:
+                continue  # it was merged into another lead of this batch
+            self._entries[lead] = entry  # the cache is in the order of last use
             version = entry.versions[lead]
-            if version - entry.snapshot_at >= SNAPSHOT_EVERY and lead in self._entries:
+            if version - entry.snapshot_at >= SNAPSHOT_EVERY:
                 batch.snapshots.append((lead, version, entry.lead))
                 entry.snapshot_at = version
         return outcome, batch
@@ -173,8 +179,8 @@ class Intake:
         parsed: Sequence[Parsed | Malformed],
         outcome: Outcome,
         batch: Batch,
-    ) -> list[Fact]:
-        """Return the facts that are new; count duplicates, bury what is wrong."""
+    ) -> list[tuple[Fact, tuple[Identifier, ...]]]:
+        """Return the facts that are new with their identifiers; count duplicates, bury what is wrong."""
         keys = [each.key for each in parsed if isinstance(each, Parsed)]
         seen = dict(self._ledger.seen(keys)) if keys else {}
         facts = []
@@ -186,7 +192,7 @@ class Intake:
             if body is None:
                 seen[each.key] = each.body
                 batch.seen.append((each.key, each.body))
-                facts.append(each.fact)
+                facts.append((each.fact, each.fact.keys))
             elif body == each.body:
                 outcome.duplicates += 1
             else:
@@ -194,20 +200,20 @@ class Intake:
         outcome.dead_letters = len(batch.dead_letters)
         return facts
 
-    def _resolve(self, facts: Iterable[Fact]) -> None:
+    def _resolve(self, facts: Sequence[tuple[Fact, tuple[Identifier, ...]]]) -> None:
         """Bring the leads that *facts* belong to into memory, with one query each way."""
         unknown = {
             identifier
-            for fact in facts
-            for identifier in fact.keys
+            for _, keys in facts
+            for identifier in keys
             if identifier not in self._lead_of
         }
         if unknown:
             self._lead_of.update(self._ledger.leads_of(unknown))
         wanted: dict[str, None] = {}
-        for fact in facts:
-            if fact.keys:
-                for identifier in fact.keys:
+        for fact, keys in facts:
+            if keys:
+                for identifier in keys:
                     lead = self._lead_of.get(identifier)
                     if lead is not None and lead not in self._entries:
                         wanted[lead] = None
@@ -230,9 +236,15 @@ class Intake:
         self._cached += len(stored.lead.facts)
         return entry
 
-    def _take(self, fact: Fact, outcome: Outcome, batch: Batch, touched: dict[str, _Entry]) -> None:
+    def _take(
+        self,
+        fact: Fact,
+        keys: tuple[Identifier, ...],
+        outcome: Outcome,
+        batch: Batch,
+        touched: dict[str, _Entry],
+    ) -> None:
         """Decide one fact and put what follows into the batch."""
-        keys = fact.keys
         lead_of = self._lead_of
         found = list(dict.fromkeys(lead_of[key] for key in keys if key in lead_of))
         lead = found[0] if found else lead_id(keys[0]) if keys else stream_of(fact)
