@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from leadflow.importer import dry_run, load_mapping, read_events
+from consumers.contract import Malformed, parse
+from leadflow.importer import Event, dry_run, load_mapping, read_events
 
 MAP = Path(__file__).parents[1] / "docs" / "examples" / "maven_crm.toml"
 
@@ -22,8 +23,7 @@ class Deal:
     """One lead as its events tell it."""
 
     times: dict[str, datetime] = field(default_factory=dict)
-    owner: str | None = None
-    person: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     amount: Decimal = Decimal(0)
     amounts: int = 0
 
@@ -52,8 +52,7 @@ def deals(shared_data: Path) -> dict[str, Deal]:
     for event in events:
         deal, data = deals[event["subject"]], event["data"]
         deal.times[event["type"]] = datetime.fromisoformat(event["time"])
-        deal.owner = data.get("owner", deal.owner)
-        deal.person = data.get("person", deal.person)
+        deal.data.update(data)
         if "amount" in data:
             assert data["currency"] == "USD"
             deal.amount += Decimal(data["amount"])
@@ -86,11 +85,14 @@ def group(deals: list[Deal]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("answer", "value"),
     [
-        ("by_agent", lambda deal: deal.owner),
-        ("by_product", lambda deal: deal.person["attributes"]["product"]),
-        ("by_account", lambda deal: deal.person.get("company", {}).get("name", "(none)")),
-        ("by_manager", lambda deal: deal.person["attributes"]["manager"]),
-        ("by_region", lambda deal: deal.person["attributes"]["regional_office"]),
+        ("by_agent", lambda deal: deal.data["owner"]),
+        ("by_product", lambda deal: deal.data["product"]),
+        (
+            "by_account",
+            lambda deal: deal.data.get("person", {}).get("company", {}).get("name", "(none)"),
+        ),
+        ("by_manager", lambda deal: deal.data["manager"]),
+        ("by_region", lambda deal: deal.data["regional_office"]),
     ],
 )
 def test_every_group_has_its_answer(
@@ -159,8 +161,10 @@ def test_cycle_days_and_totals_are_the_answers(
     for name in ("engaging", "lost", "opportunities", "prospecting", "won", "won_value"):
         assert totals[name] == whole[name]
     assert totals["unique_ids"] == len(deals)
-    assert totals["agents_in_pipeline"] == len({deal.owner for deal in deals.values()})
-    assert totals["rows_without_account"] == sum("company" not in d.person for d in deals.values())
+    assert totals["agents_in_pipeline"] == len({deal.data["owner"] for deal in deals.values()})
+    assert totals["rows_without_account"] == sum(
+        "company" not in d.data.get("person", {}) for d in deals.values()
+    )
 
 
 def test_a_lead_without_a_date_counts_from_the_first_day_of_the_data(
@@ -221,6 +225,18 @@ def test_a_later_export_repeats_what_it_does_not_change(shared_data: Path, tmp_p
         "amount": "4514",
         "currency": "USD",
     }
+
+
+def test_the_contract_accepts_every_event(shared_data: Path) -> None:
+    def refusal(event: Event) -> str | None:
+        try:
+            parse(json.dumps(event).encode(), (), recorded_at=1_700_000_000_000_000)
+        except Malformed as malformed:
+            return str(malformed)
+        return None
+
+    path = shared_data / "maven_crm" / "sales_pipeline.csv"
+    assert dry_run(path, load_mapping(MAP), refusal).problems == []
 
 
 def test_a_dry_run_tells_what_the_file_holds(shared_data: Path) -> None:
