@@ -361,3 +361,11 @@ def test_fields_may_be_written_as_dotted_keys_quoted_paths_or_tables(tmp_path: P
 
     assert all(field == fields[0] for field in fields)
     assert fields[0]["time"].constant == "2024-01-01T12:00:00+02:00"
+
+
+def test_a_map_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors write one."""
+    path = tmp_path / "map.toml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+
+    assert load_mapping(path).source == "/import/test"

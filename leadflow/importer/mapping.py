@@ -45,7 +45,7 @@ def load_mapping(path: Path) -> Mapping:
     Raises MapError, which names everything that is wrong with it.
     """
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")
         document = tomllib.loads(text)
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
