@@ -158,10 +158,13 @@ class _Examination:
             seen.setdefault(name, path)
 
     def _check_thresholds(self) -> None:
-        if self.weights and (total := self.weights.fit + self.weights.engagement) != 100:
-            problem = f"and fit = {self.weights.fit} add up to {total}, not to 100"
-            mend = f"write engagement = {100 - self.weights.fit}"
-            self._say(("weights", "engagement"), self.weights.engagement, problem, mend)
+        if self.weights and not self.weights.fit and not self.weights.engagement:
+            self._say(
+                ("weights", "engagement"),
+                self.weights.engagement,
+                "and fit = 0 leave the combined score empty",
+                "write engagement = 100",
+            )
         if self.fit:
             self._check_ladder(("fit", "grades"), self.fit.grades, "A, B, C")
         if self.engagement:

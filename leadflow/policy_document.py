@@ -124,8 +124,8 @@ class Stages(Table):
 class Weights(Table):
     """Percent of each axis in the combined score."""
 
-    fit: int = Field(ge=0, le=100, examples=[40])
-    engagement: int = Field(ge=0, le=100, examples=[60])
+    fit: int = Field(ge=0, le=100, examples=[100])
+    engagement: int = Field(ge=0, le=100, examples=[100])
 
 
 class FitTable(Table):

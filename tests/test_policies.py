@@ -70,7 +70,7 @@ def test_the_default_thresholds_are_what_the_semantics_say(policy: Policy) -> No
     assert [("1", 75), ("2", 50), ("3", 25), ("4", 0)] == [
         (level, least // POINT) for level, least in policy.levels
     ]
-    assert (40, 60) == (policy.fit_weight, policy.engagement_weight)
+    assert (100, 100) == (policy.fit_weight, policy.engagement_weight)
     assert {rule.half_life for rule in policy.engagement_rules} == {30 * DAY}
 
 
@@ -180,7 +180,13 @@ WRONG = [
         "percent = 10", "percent = 10.5", "stages.hysteresis_percent", "10.5 is not a whole", "= 10"
     ),
     Wrong("needed = 2", "needed = 5", "stages.criteria_needed", "more than 4", "= 2"),
-    Wrong("engagement = 60", "engagement = 70", "weights.engagement", "110", "engagement = 60"),
+    Wrong(
+        "engagement = 100",
+        "engagement = 101",
+        "weights.engagement",
+        "more than 100",
+        "= 100",
+    ),
     Wrong("B = 50", "B = 20", "fit.grades.C", "not below that of B", "less than for B"),
     Wrong("D = 0", "D = 5", "fit.grades.D", "does not start at 0", "D = 0"),
     Wrong("grades = {", "grads = {", "fit.grads", "not a known key", "write grades"),
