@@ -158,3 +158,74 @@ class Common(TypedDict, total=False):
     consent: Annotated[
         list[Consent] | None, Field(description="Consent given or withdrawn with this event.")
     ]
+
+
+class Envelope(TypedDict, total=False):
+    """A CloudEvent 1.0 that reports one interaction with a lead.
+
+    ``consumers.contract`` checks these attributes itself, for speed and for its messages; this
+    model is what the published schema is made from.
+    """
+
+    specversion: Required[Annotated[Literal["1.0"], Field(description="Version of CloudEvents.")]]
+    id: Required[
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=256,
+                description=(
+                    "Unique within `source`; (`source`, `id`) is the idempotency key. A vendor "
+                    "that gives no id: the SHA-256 of what was delivered."
+                ),
+            ),
+        ]
+    ]
+    source: Required[
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=256,
+                pattern=r'^[^\s"<>\\^`{|}]+$',
+                description="URI reference naming the producer, e.g. /forms/website.",
+            ),
+        ]
+    ]
+    type: Required[
+        Annotated[str, Field(min_length=1, max_length=128, description="The type of the event.")]
+    ]
+    time: Required[
+        Annotated[
+            str,
+            Field(
+                pattern=(
+                    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+                    r"([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+                ),
+                description=(
+                    "When it happened: RFC 3339 with offset. More than six decimals of a second "
+                    "are cut. Not before 2000, not more than 24 h ahead."
+                ),
+            ),
+        ]
+    ]
+    sequence: Annotated[
+        Annotated[str, Field(pattern="^[0-9]{1,20}$")]
+        | Annotated[int, Field(ge=0, lt=10**20)]
+        | None,
+        Field(description="The producer's own order among equal instants: 1 to 20 digits."),
+    ]
+    subject: Annotated[
+        str | None,
+        Field(description="The producer's own key for the lead: always an identifier too."),
+    ]
+    dataschema: Annotated[
+        str | None,
+        Field(
+            description=(
+                "Version of `data`: urn:leadflow:schema:TYPE:MAJOR.MINOR; the newest when absent."
+            )
+        ),
+    ]
+    datacontenttype: Annotated[str | None, Field(description="application/json, or absent.")]

@@ -8,7 +8,6 @@ and their fields are in ``consumers.models``; JSON Schemas are made from them by
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +15,7 @@ from consumers import normalise
 from consumers.facts import LONGEST, build
 from consumers.malformed import INVALID_ENVELOPE, REASONS, Malformed
 from consumers.registry import FAMILIES, TYPES, UNKNOWN_TYPE
+from consumers.schemas import describe_blocks, describe_types, schema, schemas
 from consumers.wire import DEEPEST, LARGEST_DATA, LARGEST_RECORD, read
 from domain.events import Fact
 
@@ -29,8 +29,12 @@ __all__ = [
     "UPCASTERS",
     "Malformed",
     "Parsed",
+    "describe_blocks",
+    "describe_types",
     "parse",
     "record_key",
+    "schema",
+    "schemas",
 ]
 
 
@@ -84,8 +88,7 @@ def parse(
     *recorded_at* is the record's own timestamp and *clock* the present (default: *recorded_at*),
     both in microseconds UTC. Raises nothing but Malformed, whatever the bytes.
     """
-    envelope = read(value, headers)
-    attributes = envelope.attributes
+    attributes, data, canonical = read(value, headers)
     source, id_, type_ = _identify(attributes)
     at = _time(attributes, recorded_at if clock is None else clock)
     subject = attributes.get("subject")
@@ -94,7 +97,6 @@ def parse(
     sequence = -1
     if "sequence" in attributes:
         sequence = _sequence(attributes["sequence"])
-    data = envelope.data
     if "dataschema" in attributes:
         data = _upcast(type_, attributes["dataschema"], data)
 
@@ -102,24 +104,23 @@ def parse(
     actor, actor_id, touch, person, traits, own = build(kind, data, source, subject)
     if not attributes.keys() <= _ATTRIBUTES:
         own = _with_extensions(attributes, own)
-    fact = Fact(
-        type_,
-        source,
-        id_,
-        at,
-        recorded_at,
-        sequence,
-        actor,
-        actor_id,
-        touch,
-        person,
-        traits,
-        own,
-    )
     return Parsed(
-        fact,
+        Fact(
+            type=type_,
+            source=source,
+            id=id_,
+            at=at,
+            recorded_at=recorded_at,
+            sequence=sequence,
+            actor=actor,
+            actor_id=actor_id,
+            touch=touch,
+            person=person,
+            traits=traits,
+            data=own,
+        ),
         blake2b(f"{source}\0{id_}".encode(), digest_size=16).digest(),
-        blake2b(envelope.canonical, digest_size=16).digest(),
+        blake2b(canonical, digest_size=16).digest(),
     )
 
 
@@ -224,12 +225,6 @@ def _text(name: str, value: str, longest: int) -> str:
     return value
 
 
-@lru_cache(maxsize=4096)
-def _read_time(value: str) -> int:
-    """Return the instant; reports of one moment share it, so it is remembered."""
-    return normalise.instant(value)
-
-
 def _time(attributes: Mapping[str, str], clock: int) -> int:
     value = attributes.get("time")
     if value is None:
@@ -240,7 +235,7 @@ def _time(attributes: Mapping[str, str], clock: int) -> int:
             'send when it happened, such as "2026-01-05T09:30:00Z"',
         )
     try:
-        at = _read_time(value)
+        at = normalise.instant(value)
     except ValueError as e:
         raise Malformed(
             INVALID_ENVELOPE,

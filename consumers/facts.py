@@ -1,7 +1,7 @@
 """From validated ``data`` to the parts of a fact: who, whence, and what is personal."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -15,15 +15,9 @@ LONGEST: Final = 256
 """Characters that an identifier may have."""
 
 
-class Parts(NamedTuple):
-    """What ``data`` says, in the fields of ``domain.events.Fact`` of the same names."""
-
-    actor: str
-    actor_id: str | None
-    touch: dict[str, str] | None
-    person: dict[str, Any] | None
-    traits: dict[str, Any] | None
-    data: dict[str, Any] | None
+_Object = dict[str, Any] | None
+Parts = tuple[str, str | None, dict[str, str] | None, _Object, _Object, _Object]
+"""actor, actor_id, touch, person, traits, data: the fields of ``domain.events.Fact``."""
 
 
 _TOUCH: Final = frozenset(
@@ -73,7 +67,7 @@ def build(kind: EventType, sent: Any, source: str, subject: str | None) -> Parts
     who, traits = _person(person, source, subject, private)
     if kind.needs_identifier and (who is None or not who["keys"]):
         raise _no_identifier(who)
-    return Parts(actor, actor_id, touch, who, traits, data or None)
+    return actor, actor_id, touch, who, traits, data or None
 
 
 def _given(block: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,8 +106,9 @@ def _take_money(kind: EventType, data: dict[str, Any]) -> None:
 def _actor(said: dict[str, Any], data: dict[str, Any]) -> tuple[str, str | None]:
     """Return kind and id of the actor; what else is said goes to *data*."""
     kind: str = said.pop("kind", None) or "unknown"
-    actor_id: str | None = (said.pop("id", None) or "").strip() or None
+    actor_id: str | None = None
     if said:
+        actor_id = (said.pop("id", None) or "").strip() or None
         org = said.pop("org", None)
         if org:
             data["actor_org"] = org
@@ -248,7 +243,7 @@ def _add_keys(keys: list[list[str]], person: dict[str, Any], country: str | None
             del person["external_ids"]
     for kind, value in keys:
         if not value.isprintable():
-            check_identifier(value, f"an identifier of kind {kind}", _FIELDS.get(kind))
+            check_identifier(value, "an identifier", _FIELDS.get(kind))
 
 
 _FIELDS: Final = {

@@ -8,7 +8,7 @@ numbers, broken UTF-8, lone surrogates and a byte order mark.
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -40,16 +40,19 @@ _JSON: Final = re.compile(
 )
 _NOT_A_NUMBER: Final = re.compile(rb"(?:^|[:,\[])\s*-?(?:NaN|Infinity)")
 _SCALARS: Final = (str, int, float, bool)
+_TEXT: Final = frozenset({str})
+_STRINGS: Final = frozenset(
+    {"specversion", "id", "source", "type", "time", "subject", "dataschema", "datacontenttype"}
+)
+_UNTIDY: Final = frozenset({"datacontenttype", "data_base64"})
 
 
-class Envelope(NamedTuple):
-    """The event as it was sent: attributes by name without nulls, and its canonical bytes."""
+Envelope = tuple[dict[str, Any], Any, bytes]
+"""Attributes (texts by name, none null), ``data``, and the canonical bytes of both.
 
-    attributes: dict[str, Any]
-    """All but ``data``."""
-    data: Any
-    canonical: bytes
-    """The same for equal JSON values in any mode, whatever the order of keys and white space."""
+The bytes are the same for equal JSON values in either mode, whatever the order of keys and the
+white space. (A plain tuple: a named one costs 0.2 microseconds a record.)
+"""
 
 
 def read(value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Envelope:
@@ -96,15 +99,12 @@ def _structured(value: bytes | None) -> Envelope:
             INVALID_ENVELOPE, None, "the event is not a JSON object", "send a CloudEvent", event
         )
     size = 0 if value is None else len(value)
-    plain = True
-    for name, content in event.items():
-        if type(content) is not str and (name != "data" or content is None):
-            plain = False
-    if not plain or "datacontenttype" in event or "data_base64" in event:
-        event, canonical = _tidy(event)
     data = event.pop("data", None)
-    _check_size(data, size)
-    return Envelope(event, data, canonical)
+    if data is None or not _TEXT.issuperset(map(type, event.values())) or _UNTIDY & event.keys():
+        event, canonical = _tidy(event, data)
+    if size > LARGEST_DATA:
+        _check_size(data)
+    return event, data, canonical
 
 
 def _binary(value: bytes | None, headers: dict[str, bytes], content_type: str | None) -> Envelope:
@@ -126,16 +126,17 @@ def _binary(value: bytes | None, headers: dict[str, bytes], content_type: str | 
             )
     if content_type is not None:
         event["datacontenttype"] = content_type
+    data = None
     if value:
-        event["data"], _ = _json(value, "data", DEEPEST)
-    event, canonical = _tidy(event)
-    data = event.pop("data", None)
-    _check_size(data, len(value or b""))
-    return Envelope(event, data, canonical)
+        data, _ = _json(value, "data", DEEPEST)
+    event, canonical = _tidy(event, data)
+    if value and len(value) > LARGEST_DATA:
+        _check_size(data)
+    return event, data, canonical
 
 
-def _tidy(event: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Return the event as binary mode would say it, so that both modes have one digest.
+def _tidy(event: dict[str, Any], data: Any) -> tuple[dict[str, Any], bytes]:
+    """Return the attributes and canonical bytes of the event as binary mode would say it, so that both modes have one digest.
 
     Nulls are missing, other attributes are text, and the type of JSON data goes unsaid.
     """
@@ -143,9 +144,11 @@ def _tidy(event: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     for name, content in event.items():
         if content is None:
             continue
-        if name == "data":
-            tidy[name] = content
-        elif isinstance(content, str):
+        if not isinstance(content, str) and name in _STRINGS:
+            raise Malformed(
+                INVALID_ENVELOPE, name, "is not a string", "send a JSON string", content
+            )
+        if isinstance(content, str):
             check_text(content, name)
             tidy[name] = content
         elif isinstance(content, _SCALARS):
@@ -171,20 +174,19 @@ def _tidy(event: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             "send application/json",
             content_type,
         )
-    return tidy, _encode_sorted(tidy)
+    return tidy, _encode_sorted(tidy if data is None else {**tidy, "data": data})
 
 
-def _check_size(data: Any, upper_bound: int) -> None:
-    """Raise Malformed if *data* is too large; what came in *upper_bound* bytes need no count."""
-    if upper_bound > LARGEST_DATA:
-        size = len(msgspec.json.encode(data))
-        if size > LARGEST_DATA:
-            raise Malformed(
-                TOO_LARGE,
-                "data",
-                f"has {size} bytes, more than {LARGEST_DATA}",
-                "send files by reference, not inside the event",
-            )
+def _check_size(data: Any) -> None:
+    """Raise Malformed if *data* is too large as compact JSON."""
+    size = len(msgspec.json.encode(data))
+    if size > LARGEST_DATA:
+        raise Malformed(
+            TOO_LARGE,
+            "data",
+            f"has {size} bytes, more than {LARGEST_DATA}",
+            "send files by reference, not inside the event",
+        )
 
 
 def _json(raw: bytes | None, at: str, levels: int) -> tuple[Any, bytes]:
