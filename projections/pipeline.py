@@ -1,0 +1,46 @@
+"""Where every lead stands now: one row a lead."""
+
+from typing import Final
+
+from projections.schema import instant, keys, number, read_model, text
+
+NAME: Final = "pipeline"
+VERSION: Final = 1
+
+pipeline = read_model(
+    NAME,
+    "Where every lead stands now",
+    *keys(),
+    text("lead_id", "Id of the lead: UUIDv5 of the identifier it was first known by", null=False),
+    text("stage", "Stage code; null until the first capture or intent event"),
+    number("cycle", "Cycle, from 1: recycling, reopening and expansion begin the next"),
+    text("cycle_kind", "What opened the cycle: new, recycled, reopened, expansion", null=False),
+    instant("entered_at_us", "When the stage was entered", null=True),
+    instant("captured_at_us", "When the lead was first captured", null=True),
+    instant("first_event_at_us", "When the first event happened"),
+    instant("last_event_at_us", "When the latest event happened"),
+    number("events", "Events of the lead, of whatever type"),
+    number("prospect_events", "Events in which the person acted, or the producer does not say who"),
+    number("rep_events", "Events in which a rep acted"),
+    number("machine_events", "Events in which a machine acted"),
+    number("is_hot", "1 while the engagement is in the band above the MQL threshold, else 0"),
+    text("owner", "Who works the lead now"),
+    number("touches", "Touches of marketing or sales, before runs are made one"),
+    instant("first_touch_at_us", "When the first touch happened", null=True),
+    text("channel", "Channel of the first touch"),
+    text("source", "Marketing source of the first touch"),
+    text("medium", "Medium of the first touch"),
+    text("campaign", "Campaign of the first touch"),
+    text("party", "Whose touch the first was: first, second, third"),
+    text("country", "Latest known country of the person, ISO 3166-1"),
+    text("region", "Latest known region of the person"),
+    text("seniority", "Latest known seniority"),
+    text("company", "Latest known name of the company"),
+    text("company_domain", "Latest known domain of the company"),
+    text("company_size", "Latest known size of the company: a number or a band, as it was told"),
+    text("industry", "Latest known industry of the company"),
+    text("product", "Product of the latest sales event that names one"),
+    number("deals_open", "Opportunities that are open"),
+    number("deals_won", "Opportunities that were won last"),
+    number("deals_lost", "Opportunities that were lost last"),
+)

@@ -1,0 +1,92 @@
+"""What a batch writes: rows by table, collected until they go out in bulk."""
+
+from typing import Any, Final
+
+from sqlalchemy import Table
+
+from projections.conversions import conversions
+from projections.credit import credit
+from projections.opportunities import opportunities
+from projections.people import people
+from projections.pipeline import pipeline
+from projections.schema import lead_parts, lead_streams
+from projections.stages import stages
+from projections.touches import touches
+
+Row = tuple[Any, ...]
+
+READ_MODELS: Final = (pipeline, stages, touches, conversions, credit, opportunities, people)
+"""The read models, in the order in which they are listed."""
+
+
+class Rows:
+    """New rows of each table, and rows that may be there and then are replaced.
+
+    Rows are tuples in the order of the table's columns.
+    """
+
+    __slots__ = (
+        "changed_conversions",
+        "changed_credit",
+        "changed_opportunities",
+        "changed_people",
+        "changed_pipeline",
+        "changed_stages",
+        "changed_streams",
+        "conversions",
+        "credit",
+        "dropped",
+        "opportunities",
+        "parts",
+        "people",
+        "pipeline",
+        "stages",
+        "streams",
+        "touches",
+    )
+
+    def __init__(self) -> None:
+        self.dropped: list[int] = []
+        """Leads all of whose rows go before any row comes."""
+        self.pipeline: list[Row] = []
+        self.changed_pipeline: list[Row] = []
+        self.stages: list[Row] = []
+        self.changed_stages: list[Row] = []
+        self.touches: list[Row] = []
+        self.conversions: list[Row] = []
+        self.changed_conversions: list[Row] = []
+        self.credit: list[Row] = []
+        self.changed_credit: list[Row] = []
+        self.opportunities: list[Row] = []
+        self.changed_opportunities: list[Row] = []
+        self.people: list[Row] = []
+        self.changed_people: list[Row] = []
+        self.streams: list[Row] = []
+        self.changed_streams: list[Row] = []
+        self.parts: list[Row] = []
+
+    def inserts(self) -> list[tuple[Table, list[Row]]]:
+        """Return the new rows by table."""
+        return [
+            (pipeline, self.pipeline),
+            (stages, self.stages),
+            (touches, self.touches),
+            (conversions, self.conversions),
+            (credit, self.credit),
+            (opportunities, self.opportunities),
+            (people, self.people),
+            (lead_streams, self.streams),
+            (lead_parts, self.parts),
+        ]
+
+    def upserts(self) -> list[tuple[Table, list[Row]]]:
+        """Return the rows that replace those of the same key, by table."""
+        return [
+            (pipeline, self.changed_pipeline),
+            (stages, self.changed_stages),
+            (conversions, self.changed_conversions),
+            (credit, self.changed_credit),
+            (opportunities, self.changed_opportunities),
+            (people, self.changed_people),
+            (lead_streams, self.changed_streams),
+        ]

@@ -1,0 +1,126 @@
+"""The runner: reads history once and keeps all read models, with the position they stand for."""
+
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import Engine
+
+from domain.events import LeadMerged
+from domain.policy import Policy
+from projections.batch import Batch, Events, Memory
+from projections.history import History
+from projections.schema import read_models
+from projections.setup import VERSION, create
+from projections.writer import Checkpoint, Moved, writer
+
+BATCH: Final = 20_000
+"""Events in one transaction while there are many."""
+
+MEMORY: Final = 60_000
+"""What the views in memory may weigh together, see ``View.weight``: about 150 MB."""
+
+_PAIR: Final = 64
+"""Events to read further for the other half of a merge."""
+
+Progress = Callable[[int, int], None]
+"""Told the position reached and the last one."""
+
+
+class NotReady(Exception):
+    """There are no read models yet, or another version of leadflow made them: rebuild."""
+
+
+class Runner:
+    """Keeps the read models of one database up with one history.
+
+    *policy* decides for the leads whose facts came out of order or from several streams, as it
+    would have, had they come in order.
+    """
+
+    def __init__(self, engine: Engine, history: History, policy: Policy) -> None:
+        self.engine = read_models(engine)
+        self.history = history
+        self.policy = policy
+        self._writer = writer(self.engine)
+        self._memory = Memory(MEMORY)
+        self._checkpoint: Checkpoint | None = None
+        """The one that the views in memory belong to."""
+
+    def create(self) -> None:
+        """Create the tables and views where they are missing; harmless when they are there."""
+        create(self.engine)
+
+    def checkpoint(self) -> int:
+        """Return the position that the rows stand for; raise NotReady."""
+        return self._read_checkpoint().position
+
+    def lag(self) -> int:
+        """Return how many positions of the log are still to come; raise NotReady."""
+        return max(0, self.history.head() - self.checkpoint())
+
+    def _read_checkpoint(self) -> Checkpoint:
+        found = self._writer.checkpoint()
+        if found is None:
+            raise NotReady("there are no read models yet: create them first")
+        if found.version != VERSION:
+            raise NotReady(
+                f"the read models are of version {found.version}, this leadflow makes {VERSION}:"
+                " run `leadflow rebuild`"
+            )
+        return found
+
+    def catch_up(self, batch: int = BATCH, on_progress: Progress | None = None) -> int:
+        """Project what is new in the history, *batch* events a transaction; return their number.
+
+        Another runner may work on the same read models: whoever is first writes a batch.
+
+        Raises NotReady.
+        """
+        count = 0
+        head = self.history.head() if on_progress is not None else 0
+        checkpoint = self._resume()
+        while events := self._next(checkpoint.position, batch):
+            try:
+                checkpoint = self._apply(events, checkpoint)
+                count += len(events)
+            except Moved:
+                checkpoint = self._resume()
+            if on_progress is not None:
+                on_progress(checkpoint.position, head)
+        return count
+
+    def _resume(self) -> Checkpoint:
+        """Return the checkpoint; forget what is in memory if it stands for another one."""
+        checkpoint = self._read_checkpoint()
+        if self._checkpoint != checkpoint:
+            self._memory.clear()
+            self._checkpoint = checkpoint
+        return checkpoint
+
+    def _next(self, position: int, limit: int) -> Events:
+        """Return the next batch, both halves of a merge in it."""
+        events = self.history.stream(position, limit)
+        halves: set[tuple[str, str]] = set()
+        new = events
+        while True:
+            for _, stream, _, event in new:
+                if type(event) is LeadMerged:
+                    halves ^= {(min(stream, event.other), max(stream, event.other))}
+            if not halves:
+                return events
+            new = self.history.stream(events[-1][0], _PAIR)
+            if not new:
+                return events
+            events = [*events, *new]
+
+    def _apply(self, events: Events, checkpoint: Checkpoint) -> Checkpoint:
+        """Project one batch; return the new checkpoint."""
+        batch = Batch(self._memory, checkpoint.next_lead_no, self.policy, events)
+        # until the batch is committed, memory belongs to no checkpoint
+        self._checkpoint = None
+        batch.project(self._writer, self.history)
+        new = Checkpoint(events[-1][0], VERSION, batch.next_lead_no)
+        self._writer.write(batch.rows, checkpoint, new)
+        self._checkpoint = new
+        self._memory.shrink()
+        return new

@@ -1,0 +1,589 @@
+"""One lead as the read models see it: the fold of its facts, in canonical order, into rows.
+
+A view is fed with facts and the decisions they led to, and puts the rows that follow into a
+``Rows``. It keeps only what later rows need, so that many leads fit into memory.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, cast
+
+import msgspec
+
+from domain.events import Event, Fact, Identifier, OrderKey, StageEntered, ThresholdCrossed
+from domain.guards import opportunity_of
+from domain.identity import ANONYMOUS, lead_id
+from domain.journey import COLLAPSE_GAP
+from domain.lead import Lead, as_occurred, decide, evolve
+from domain.policy import Policy
+from domain.scoring import flat_traits
+from domain.stages import CAPTURED, MQL, OPPORTUNITY, SQL, WON
+from projections.credit import credit_rows, journey_range
+from projections.rows import Row, Rows
+
+BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
+
+_CONVERTING: Final = frozenset((MQL, SQL, OPPORTUNITY))
+_NO_DEAL: Final = ""
+_json: Final = msgspec.json.Encoder().encode
+
+
+class Deal:
+    """One opportunity of a lead."""
+
+    __slots__ = (
+        "amount",
+        "changed",
+        "closed_at",
+        "competitor",
+        "conversion",
+        "created_at",
+        "currency",
+        "is_won",
+        "n",
+        "name",
+        "owner",
+        "product",
+        "reason",
+        "stage_name",
+        "status",
+        "written",
+    )
+
+    def __init__(self, n: int, name: str, created_at: int) -> None:
+        self.n = n
+        self.name = name
+        self.created_at = created_at
+        self.status = "open"
+        self.amount: int | None = None
+        self.currency: str | None = None
+        self.product: str | None = None
+        self.stage_name: str | None = None
+        self.closed_at: int | None = None
+        self.owner: str | None = None
+        self.reason: str | None = None
+        self.competitor: str | None = None
+        self.conversion: Conversion | None = None
+        """The conversion of kind opportunity, which follows the amount."""
+        self.is_won = False
+        """Whether it was ever won: a deal is won once."""
+        self.changed = True
+        self.written = False
+
+
+class Conversion:
+    """One conversion of a lead."""
+
+    __slots__ = ("amount", "at", "currency", "cycle", "kind", "n", "opportunity", "written")
+
+    def __init__(self, n: int, kind: str, at: int, cycle: int) -> None:
+        self.n = n
+        self.kind = kind
+        self.at = at
+        self.cycle = cycle
+        self.opportunity: str | None = None
+        self.amount: int | None = None
+        self.currency: str | None = None
+        self.written = False
+
+
+class View:
+    """The fold of one lead. ``feed`` facts in canonical order, then ``settle``."""
+
+    __slots__ = (
+        "_changed_person",
+        "_channel",
+        "_conversion_count",
+        "_deal",
+        "_entered",
+        "_entry",
+        "_entry_count",
+        "_entry_written",
+        "_firm",
+        "_first_touch",
+        "_known",
+        "_person",
+        "_person_written",
+        "_run_until",
+        "_settled_at",
+        "_won",
+        "captured_at",
+        "changed",
+        "cycle",
+        "cycle_kind",
+        "deals",
+        "email",
+        "events",
+        "first_at",
+        "hot",
+        "identifiers",
+        "last",
+        "lead",
+        "lead_id",
+        "lead_no",
+        "machine_events",
+        "name",
+        "opportunities",
+        "owner",
+        "pending",
+        "phone",
+        "product",
+        "prospect_events",
+        "rep_events",
+        "run_at",
+        "run_n",
+        "stage",
+        "streams",
+        "touches",
+        "traits",
+        "written",
+    )
+
+    def __init__(self, lead_no: int, streams: list[str]) -> None:
+        self.lead_no = lead_no
+        self.streams = streams
+        self.lead_id: str | None = None
+        """None as long as no fact carries an identifier: then there is no lead, and no row."""
+        self.lead: Lead | None = None
+        """The lead as it occurred, where the decisions of the log do not stand: facts came out of
+        order, or from several streams. None for the others."""
+        self.last: OrderKey = BEFORE_ALL
+        self.written = False
+        """Whether the lead has a row in pipeline."""
+        self.events = self.prospect_events = self.rep_events = self.machine_events = 0
+        self.first_at = 0
+        self.stage: str | None = None
+        self.cycle = 1
+        self.cycle_kind = "new"
+        self.captured_at: int | None = None
+        self.hot = False
+        self.owner: str | None = None
+        self.product: str | None = None
+        self.traits: dict[str, Any] = {}
+        self.name: str | None = None
+        self.email: str | None = None
+        self.phone: str | None = None
+        self.identifiers: dict[Identifier, None] = {}
+        self.opportunities: dict[str, str] = {}
+        """Opportunity to status, as ``domain.guards.opportunity_of`` looks for it in a lead."""
+        self.deals: dict[str, Deal] = {}
+        self.touches = 0
+        self.run_at: list[int] = []
+        """The instants of the touches that begin a run: the collapsed touches."""
+        self.run_n: list[int] = []
+        """Their numbers."""
+        self.pending: list[Conversion] = []
+        """Conversions to write, or to write again."""
+        self._channel: str | None = None
+        self._run_until = 0
+        self._first_touch: tuple[str | None, ...] = (None,) * 5
+        self._entry: tuple[Any, ...] | None = None
+        self._entry_count = 0
+        self._entry_written = False
+        self._entered: set[str] = set()
+        self._deal = _NO_DEAL
+        self._conversion_count = 0
+        self._settled_at: int | None = None
+        """The latest instant of a conversion that is written."""
+        self._won: Conversion | None = None
+        """The latest deal won, until the lead enters the stage by it."""
+        self._person: Mapping[str, Any] | None = None
+        self._person_written = False
+        self._changed_person = False
+        self._known: Identifier | None = None
+        self._firm = False
+
+    @property
+    def weight(self) -> int:
+        """Return about how much memory the view takes, in facts kept."""
+        return 2 + (len(self.run_at) >> 4) + (2 * len(self.lead.facts) if self.lead else 0)
+
+    def follows(self, facts: Iterable[Fact]) -> bool:
+        """Return whether *facts* come after all that is in here, one after the other.
+
+        False also where a touch happens at the very instant of a conversion that is written: it
+        counts for it.
+        """
+        last = self.last
+        for fact in facts:
+            order = (fact.at, fact.source, fact.sequence, fact.id)
+            if order <= last:
+                return False
+            if fact.at == self._settled_at and fact.touch is not None:
+                return False
+            last = order
+        return True
+
+    def feed(self, events: Sequence[Event], rows: Rows) -> None:
+        """Take in *events*: facts that follow, each with the decisions it led to behind it."""
+        lead_no = self.lead_no
+        if not self.events and events:
+            self.first_at = events[0].at
+        fact: Fact | None = None
+        for event in events:
+            if type(event) is Fact:
+                fact = event
+                self.events += 1
+                at = event.at
+                actor = event.actor
+                if actor == "rep":
+                    self.rep_events += 1
+                elif actor == "machine":
+                    self.machine_events += 1
+                else:
+                    self.prospect_events += 1
+                person = event.person
+                if person is not None and person != self._person:
+                    self._remember_person(person)
+                touch = event.touch
+                if touch is not None and actor != "machine":
+                    get = touch.get
+                    channel = get("channel", "unknown")
+                    self.touches = n = self.touches + 1
+                    if channel == self._channel and at <= self._run_until:
+                        collapsed = 1
+                    else:
+                        collapsed = 0
+                        self.run_at.append(at)
+                        self.run_n.append(n)
+                        self._channel = channel
+                    self._run_until = at + COLLAPSE_GAP
+                    source, medium, campaign = get("source"), get("medium"), get("campaign")
+                    party = get("party")
+                    if n == 1:
+                        self._first_touch = (channel, source, medium, campaign, party)
+                    rows.touches.append(
+                        (
+                            lead_no,
+                            n,
+                            at,
+                            channel,
+                            source,
+                            medium,
+                            campaign,
+                            get("content"),
+                            get("term"),
+                            party,
+                            collapsed,
+                            event.type,
+                            event.source,
+                            event.id,
+                        )
+                    )
+                if event.traits:
+                    self.traits.update(flat_traits(event.traits))
+                note = _NOTES.get(event.type)
+                if note is not None:
+                    note(self, event)
+            elif type(event) is StageEntered:
+                self._enter(event, rows)
+            elif type(event) is ThresholdCrossed:
+                self.hot = event.direction == "up"
+        if fact is not None:
+            self.last = (fact.at, fact.source, fact.sequence, fact.id)
+
+    # --- what some facts say ---
+
+    def _remember_person(self, person: Mapping[str, Any]) -> None:
+        self._person = person
+        identifiers = self.identifiers
+        for pair in person["keys"]:
+            identifier = (pair[0], pair[1])
+            if identifier not in identifiers:
+                identifiers[identifier] = None
+                self._changed_person = True
+            if not self._firm:
+                if identifier[0] != ANONYMOUS:
+                    self._known, self._firm = identifier, True
+                    self.lead_id = lead_id(identifier)
+                elif self._known is None:
+                    self._known = identifier
+                    self.lead_id = lead_id(identifier)
+        for field in ("name", "email", "phone"):
+            value = person.get(field)
+            if value is not None and value != getattr(self, field):
+                setattr(self, field, value)
+                self._changed_person = True
+
+    def _note_owner(self, fact: Fact) -> None:
+        owner = fact.get("owner") if fact.type == "lead.assigned" else None
+        if owner != self.owner:
+            self.owner = owner
+            for deal in self.deals.values():
+                if deal.status == "open":
+                    deal.owner = owner
+                    deal.changed = True
+
+    def _note_deal(self, fact: Fact) -> None:
+        # opportunity_of reads nothing of a lead but its opportunities, and a view has these
+        name = opportunity_of(cast("Lead", self), fact)
+        deal = self.deals.get(name)
+        if deal is None:
+            deal = self.deals[name] = Deal(len(self.deals) + 1, name, fact.at)
+            deal.owner = self.owner
+        self._deal = name
+        get = (fact.data or {}).get
+        amount, currency = get("amount"), get("currency")
+        if fact.type in ("opportunity.created", "opportunity.changed"):
+            self.opportunities.setdefault(name, "open")
+        else:
+            deal.status = self.opportunities[name] = "won" if fact.type == "deal.won" else "lost"
+            deal.closed_at = fact.at
+            deal.owner = self.owner
+            deal.reason = get("reason")
+            deal.competitor = get("competitor")
+            if fact.type == "deal.won" and not deal.is_won:
+                deal.is_won = True
+                won = self._won = self._convert("won", fact.at)
+                won.opportunity, won.amount, won.currency = name, amount, currency
+        if amount is not None:
+            deal.amount, deal.currency = amount, currency
+            conversion = deal.conversion
+            if conversion is not None and (conversion.amount, conversion.currency) != (
+                amount,
+                currency,
+            ):
+                conversion.amount, conversion.currency = amount, currency
+                self._write_again(conversion)
+        product = get("product")
+        if product is not None:
+            deal.product = self.product = product
+        stage_name = get("stage_name") or get("stage")
+        if stage_name is not None:
+            deal.stage_name = stage_name
+        deal.changed = True
+
+    # --- what decisions say ---
+
+    def _enter(self, entered: StageEntered, rows: Rows) -> None:
+        at = entered.at
+        stage = entered.stage
+        if self._entry is not None:
+            self._leave(self._entry, at, rows)
+        if entered.cycle != self.cycle:
+            self._entered.clear()
+            self.cycle, self.cycle_kind = entered.cycle, entered.cycle_kind
+        first = stage not in self._entered
+        if first:
+            self._entered.add(stage)
+            if stage in _CONVERTING:
+                conversion = self._convert(stage, at)
+                if stage == OPPORTUNITY and self._deal:
+                    deal = self.deals[self._deal]
+                    conversion.opportunity = deal.name
+                    conversion.amount, conversion.currency = deal.amount, deal.currency
+                    deal.conversion = conversion
+        if stage == WON and self._won is not None:
+            # the deal may open the cycle that it is won in
+            if self._won.cycle != entered.cycle:
+                self._won.cycle = entered.cycle
+                self._write_again(self._won)
+            self._won = None
+        if stage == CAPTURED and self.captured_at is None:
+            self.captured_at = at
+        self.stage = stage
+        self._entry_count += 1
+        self._entry_written = False
+        self._entry = (
+            self.lead_no,
+            self._entry_count,
+            stage,
+            entered.cycle,
+            entered.cycle_kind,
+            at,
+            None,
+            None,
+            entered.previous,
+            1 if first else 0,
+            entered.rule,
+            entered.policy,
+            entered.source,
+            entered.id,
+        )
+
+    def _leave(self, entry: Row, at: int, rows: Rows) -> None:
+        row = (*entry[:6], at, at - entry[5], *entry[8:])
+        (rows.changed_stages if self._entry_written else rows.stages).append(row)
+
+    def _convert(self, kind: str, at: int) -> Conversion:
+        self._conversion_count += 1
+        conversion = Conversion(self._conversion_count, kind, at, self.cycle)
+        self.pending.append(conversion)
+        return conversion
+
+    def _write_again(self, conversion: Conversion) -> None:
+        if conversion not in self.pending:
+            self.pending.append(conversion)
+
+    # --- the end of a batch ---
+
+    def settle(self, rows: Rows) -> None:
+        """Put the rows that stand for the whole lead, as far as they changed, into *rows*."""
+        lead_no = self.lead_no
+        if self._entry is not None and not self._entry_written:
+            rows.stages.append(self._entry)
+            self._entry_written = True
+        if self.pending:
+            for conversion in self.pending:
+                self._write_conversion(conversion, rows)
+                if self._settled_at is None or conversion.at > self._settled_at:
+                    self._settled_at = conversion.at
+            self.pending = []
+        open_deals = won_deals = lost_deals = 0
+        for deal in self.deals.values():
+            if deal.status == "open":
+                open_deals += 1
+            elif deal.status == "won":
+                won_deals += 1
+            else:
+                lost_deals += 1
+            if deal.changed:
+                self._write_deal(deal, rows)
+        if self._changed_person or not self._person_written:
+            person = (
+                lead_no,
+                self.name,
+                self.email,
+                self.phone,
+                _json(list(self.identifiers)).decode(),
+            )
+            (rows.changed_people if self._person_written else rows.people).append(person)
+            self._person_written, self._changed_person = True, False
+        trait = self.traits.get
+        size = trait("company.size")
+        (rows.changed_pipeline if self.written else rows.pipeline).append(
+            (
+                lead_no,
+                self.lead_id,
+                self.stage,
+                self.cycle,
+                self.cycle_kind,
+                self._entry[5] if self._entry is not None else None,
+                self.captured_at,
+                self.first_at,
+                self.last[0],
+                self.events,
+                self.prospect_events,
+                self.rep_events,
+                self.machine_events,
+                1 if self.hot else 0,
+                self.owner,
+                self.touches,
+                self.run_at[0] if self.run_at else None,
+                *self._first_touch,
+                trait("country"),
+                trait("region"),
+                trait("seniority"),
+                trait("company.name"),
+                trait("company.domain"),
+                None if size is None else str(size),
+                trait("company.industry"),
+                self.product,
+                open_deals,
+                won_deals,
+                lost_deals,
+            )
+        )
+        self.written = True
+
+    def _write_conversion(self, conversion: Conversion, rows: Rows) -> None:
+        start, end = journey_range(self.run_at, conversion.at)
+        (rows.changed_conversions if conversion.written else rows.conversions).append(
+            (
+                self.lead_no,
+                conversion.n,
+                conversion.kind,
+                conversion.at,
+                conversion.cycle,
+                conversion.opportunity,
+                conversion.amount,
+                conversion.currency,
+                end - start,
+            )
+        )
+        (rows.changed_credit if conversion.written else rows.credit).extend(
+            credit_rows(
+                self.lead_no,
+                conversion.n,
+                conversion.at,
+                conversion.amount,
+                self.run_at,
+                self.run_n,
+            )
+        )
+        conversion.written = True
+
+    def _write_deal(self, deal: Deal, rows: Rows) -> None:
+        (rows.changed_opportunities if deal.written else rows.opportunities).append(
+            (
+                self.lead_no,
+                deal.n,
+                deal.name,
+                deal.status,
+                deal.amount,
+                deal.currency,
+                deal.product,
+                deal.stage_name,
+                deal.created_at,
+                deal.closed_at,
+                deal.owner,
+                deal.reason,
+                deal.competitor,
+            )
+        )
+        deal.changed, deal.written = False, True
+
+
+_NOTES: Final[Mapping[str, Callable[[View, Fact], None]]] = {
+    "lead.assigned": View._note_owner,  # noqa: SLF001 - the table of its own methods
+    "lead.unassigned": View._note_owner,  # noqa: SLF001 - the same
+    "opportunity.created": View._note_deal,  # noqa: SLF001 - the same
+    "opportunity.changed": View._note_deal,  # noqa: SLF001 - the same
+    "deal.won": View._note_deal,  # noqa: SLF001 - the same
+    "deal.lost": View._note_deal,  # noqa: SLF001 - the same
+}
+
+
+# --- how a view is fed ----------------------------------------------------------------------------
+
+
+def from_history(
+    lead_no: int,
+    streams: list[str],
+    histories: Sequence[Sequence[Event]],
+    policy: Policy,
+    rows: Rows,
+) -> View:
+    """Return the view of a lead from the whole histories of its streams, its rows in *rows*.
+
+    The decisions of the log stand where one stream brought the facts in canonical order; else the
+    lead is decided as it occurred.
+    """
+    view = View(lead_no, streams)
+    if len(histories) == 1:
+        events = histories[0]
+        if view.follows([event for event in events if type(event) is Fact]):
+            view.feed(events, rows)
+            return view
+    facts = [event for events in histories for event in events if type(event) is Fact]
+    decide_anew(view, facts, policy, rows)
+    return view
+
+
+def decide_anew(view: View, facts: Sequence[Fact], policy: Policy, rows: Rows) -> None:
+    """Feed an empty *view* with *facts*, in whatever order, and the decisions as they occurred."""
+    view.lead, history = as_occurred(facts, policy)
+    view.feed([event for events in history for event in events], rows)
+
+
+def go_on(view: View, facts: Iterable[Fact], policy: Policy, rows: Rows) -> None:
+    """Feed *view*, which keeps its lead as it occurred, with *facts* that follow."""
+    lead = view.lead
+    if lead is None:
+        raise ValueError("the decisions of the log stand for this lead: feed them")
+    fed: list[Event] = []
+    for fact in facts:
+        events = decide(lead, fact, policy)
+        for event in events:
+            evolve(lead, event)
+        fed += events
+    view.feed(fed, rows)
