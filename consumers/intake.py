@@ -246,13 +246,24 @@ class Intake:
     ) -> None:
         """Decide one fact and put what follows into the batch."""
         lead_of = self._lead_of
-        found = list(dict.fromkeys(lead_of[key] for key in keys if key in lead_of))
-        lead = found[0] if found else lead_id(keys[0]) if keys else stream_of(fact)
+        lead: str | None = None
+        others: list[str] = []
+        unknown: list[Identifier] = []
+        for key in keys:
+            known = lead_of.get(key)
+            if known is None:
+                unknown.append(key)
+            elif lead is None:
+                lead = known
+            elif known != lead and known not in others:
+                others.append(known)
+        if lead is None:
+            lead = lead_id(keys[0]) if keys else stream_of(fact)
         entry = self._entries.get(lead)
         if entry is None:
             entry = self._remember(lead, Stored(Lead(), {lead: 0}))
             outcome.leads += bool(keys)
-        for other in found[1:]:
+        for other in others:
             self._merge(lead, entry, other, fact, batch)
             outcome.merged += 1
         events = decide(entry.lead, fact, self._policy)
@@ -268,11 +279,10 @@ class Intake:
             evolve(entry.lead, event)
         entry.versions[lead] = version
         self._cached += 1
-        for key in keys:
-            if key not in lead_of:
-                lead_of[key] = lead
-                entry.identifiers.add(key)
-                batch.identifiers.append((*key, lead))
+        for key in unknown:
+            lead_of[key] = lead
+            entry.identifiers.add(key)
+            batch.identifiers.append((*key, lead))
 
     def _merge(self, lead: str, entry: _Entry, other: str, fact: Fact, batch: Batch) -> None:
         """Let *other* end in *lead*: its facts belong to it from now on."""

@@ -55,7 +55,7 @@ class Fact:
         """Return the identifiers the fact carries, strongest first."""
         if self.person is None:
             return ()
-        return tuple((kind, value) for kind, value in self.person["keys"])
+        return tuple(map(tuple, self.person["keys"]))
 
     def get(self, field: str) -> Any:
         """Return a field of the type, or None."""

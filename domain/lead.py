@@ -22,7 +22,7 @@ from domain.guards import GUARDS, Case, is_intent, opportunity_of
 from domain.policy import Policy
 from domain.qualification import criterion_of, is_satisfied
 from domain.scoring import FULL, flat_traits, gains_and_losses
-from domain.stages import moves
+from domain.stages import Move, moves
 from domain.vocabulary import INTENT
 
 MQL_ENGAGEMENT: Final = "mql_engagement"
@@ -132,12 +132,9 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
         hot = crossed.direction == "up"
     else:
         hot = lead.hot
+    move = _next_move(moves(fact.type, lead.stage), lead, fact, policy, hot)
     stage, cycle = lead.stage, lead.cycle
-    for move in moves(fact):
-        if stage not in move.after or (move.automatic and not policy.auto_advance):
-            continue
-        if move.guard is not None and not GUARDS[move.guard](Case(lead, fact, policy, hot)):
-            continue
+    while move is not None:
         if move.opens is not None:
             cycle += 1
         events.append(
@@ -155,7 +152,20 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
             )
         )
         stage = move.to
+        move = _next_move(moves(fact.type, stage, move), lead, fact, policy, hot)
     return events
+
+
+def _next_move(
+    candidates: tuple[Move, ...], lead: Lead, fact: Fact, policy: Policy, hot: bool
+) -> Move | None:
+    """Return the first of *candidates* whose guard holds."""
+    for move in candidates:
+        if move.automatic and not policy.auto_advance:
+            continue
+        if move.guard is None or GUARDS[move.guard](Case(lead, fact, policy, hot)):
+            return move
+    return None
 
 
 def _crossing(lead: Lead, fact: Fact, policy: Policy) -> ThresholdCrossed | None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from domain.events import Fact
 from domain.vocabulary import CAPTURE, INTENT
 
 CAPTURED: Final = "captured"
@@ -186,20 +185,27 @@ MOVES: Final = (
 )
 """The default pack, in machine order: one fact may make several moves, each is recorded."""
 
-_ANY_TYPE: Final = tuple(move for move in MOVES if move.on is None)
+
+def _moves_by_stage(type_: str | None) -> Mapping[str | None, tuple[Move, ...]]:
+    rows = [move for move in MOVES if move.on is None or type_ in move.on]
+    return {stage: tuple(move for move in rows if stage in move.after) for stage in (None, *STAGES)}
 
 
-def _moves_of() -> Mapping[str, tuple[Move, ...]]:
-    types = {type_ for move in MOVES if move.on is not None for type_ in move.on}
-    return {
-        type_: tuple(move for move in MOVES if move.on is None or type_ in move.on)
-        for type_ in types
-    }
+_ANY_TYPE: Final = _moves_by_stage(None)
+_OF_TYPE: Final = {
+    type_: _moves_by_stage(type_)
+    for type_ in {type_ for move in MOVES if move.on is not None for type_ in move.on}
+}
+_PLACE: Final = {move.rule: n for n, move in enumerate(MOVES)}
 
 
-_MOVES_OF: Final = _moves_of()
+def moves(type_: str, stage: str | None, behind: Move | None = None) -> tuple[Move, ...]:
+    """Return the moves that a fact of *type_* may cause in *stage*, in machine order.
 
-
-def moves(fact: Fact) -> tuple[Move, ...]:
-    """Return the moves that *fact* may cause, in machine order."""
-    return _MOVES_OF.get(fact.type, _ANY_TYPE)
+    With *behind*, only those that come after that move.
+    """
+    found = _OF_TYPE.get(type_, _ANY_TYPE)[stage]
+    if behind is None:
+        return found
+    place = _PLACE[behind.rule]
+    return tuple(move for move in found if _PLACE[move.rule] > place)
