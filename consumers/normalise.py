@@ -29,7 +29,8 @@ _COUNTRIES: Final = frozenset(
 
 _EMAIL: Final = re.compile(
     r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@"
-    r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+[A-Za-z]{2,}"
+    r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+"
+    r"(?!(?i:arpa|invalid|local|localhost|onion)\Z)[A-Za-z]{2,}"
 )
 """Plain ASCII addresses: up to 64 characters of these the library only lowers the domain."""
 
@@ -46,7 +47,7 @@ def email(value: str) -> str:
     """Return the address as it is matched: its normal form in lower case.
 
     Raises ValueError with the reason if it is no e-mail address. That a domain exists is not
-    asked.
+    asked, but names set apart for other uses (``.invalid``, ``.local``) are nobody's.
     """
     if len(value) <= 64 and _EMAIL.fullmatch(value):
         return value.lower()
@@ -58,7 +59,10 @@ def _any_email(value: str) -> str:
     if len(value) > 1024:
         raise ValueError("it is too long")
     try:
-        found = validate_email(value, check_deliverability=False, globally_deliverable=False)
+        # .test is nobody's either, but what producers try their integration with
+        found = validate_email(
+            value, check_deliverability=False, globally_deliverable=False, test_environment=True
+        )
     except EmailNotValidError as e:
         raise ValueError(str(e).rstrip(".")) from e
     if "." not in found.domain:
