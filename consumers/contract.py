@@ -8,6 +8,7 @@ and their fields are in ``consumers.models``; JSON Schemas are made from them by
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -185,7 +186,20 @@ def _identify(attributes: dict[str, str]) -> tuple[str, str, str]:
             'send "1.0"',
             version,
         )
-    source = _required(attributes, "source", LONGEST)
+    source = _source(attributes.get("source"))
+    id_ = attributes.get("id", "")
+    if len(id_) > LONGEST or not id_.isprintable() or not id_ or id_.isspace():
+        id_ = _required(attributes, "id", LONGEST)
+    type_ = attributes.get("type")
+    if type_ is None or type_ not in TYPES:
+        type_ = _required(attributes, "type", 128)
+    return source, id_, type_
+
+
+@lru_cache(maxsize=1024)
+def _source(value: str | None) -> str:
+    """Return the source if it is a URI reference; producers are few, so it is asked once each."""
+    source = _required({} if value is None else {"source": value}, "source", LONGEST)
     if not source.isprintable() or _NO_URI.search(source):
         raise Malformed(
             INVALID_ENVELOPE,
@@ -194,11 +208,7 @@ def _identify(attributes: dict[str, str]) -> tuple[str, str, str]:
             'name the producer by a path such as "/forms/website"',
             source,
         )
-    id_ = _required(attributes, "id", LONGEST)
-    type_ = attributes.get("type")
-    if type_ is None or type_ not in TYPES:
-        type_ = _required(attributes, "type", 128)
-    return source, id_, type_
+    return source
 
 
 def _required(attributes: Mapping[str, str], name: str, longest: int) -> str:

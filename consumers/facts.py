@@ -24,7 +24,7 @@ _TOUCH: Final = frozenset(
     "channel source medium campaign content term click_id referrer page party".split()  # noqa: SIM905 - a table
 )
 _TRAITS: Final = frozenset({"title", "seniority", "region"})
-_IDENTIFIERS: Final = frozenset({"email", "phone", "anonymous_id", "external_ids"})
+_RAW: Final = frozenset({"email", "phone", "anonymous_id", "external_ids", "name"})
 
 
 def build(kind: EventType, sent: Any, source: str, subject: str | None) -> Parts:
@@ -32,7 +32,7 @@ def build(kind: EventType, sent: Any, source: str, subject: str | None) -> Parts
     if sent is None:
         sent = {}
     try:
-        data: dict[str, Any] = validator_of(kind.model).validate_python(sent)
+        data: dict[str, Any] = validator_of(kind.model)(sent)
     except ValidationError as e:
         raise explain(sent, e) from None
     person = data.pop("person", None)
@@ -47,7 +47,7 @@ def build(kind: EventType, sent: Any, source: str, subject: str | None) -> Parts
         if name in data:
             private = {} if private is None else private
             private[name] = data.pop(name)
-    if kind.money:
+    if kind.money and ("amount" in data or "currency" in data):
         _take_money(kind, data)
     for name in kind.instants:
         if name in data:
@@ -126,9 +126,9 @@ def _touch(block: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
         if value is None:
             continue
         if name in _TOUCH:
-            text = value.strip()
-            if text:
-                touch[name] = text
+            value = value.strip()  # noqa: PLW2901 - the same value, trimmed
+            if value:
+                touch[name] = value
         else:
             extra[name] = value
     if "channel" not in touch:
@@ -159,7 +159,7 @@ def _person(
                 value = value.strip()  # noqa: PLW2901 - the same value, trimmed
                 if not value:
                     continue
-            if name in _IDENTIFIERS or name == "name":
+            if name in _RAW:
                 person[name] = value
             elif name in _TRAITS:
                 traits[name] = value

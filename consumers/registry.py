@@ -1,6 +1,6 @@
 """The types of event by name: family, model, and what a field needs beyond its shape."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
@@ -182,12 +182,15 @@ def _event_type(name: str, family: str, title: str, model: Any) -> EventType:
 
 
 @cache
-def validator_of(model: Any) -> SchemaValidator:
-    """Return the validator of a model, built when it is first asked for."""
+def validator_of(model: Any) -> Callable[[Any], Any]:
+    """Return the function that validates by a model, built when it is first asked for.
+
+    It returns the data anew or raises ``pydantic.ValidationError``.
+    """
     validator = TypeAdapter(model).validator
     if not isinstance(validator, SchemaValidator):
         raise TypeError(f"{model.__name__}: pydantic deferred the building of its validator")
-    return validator
+    return validator.validate_python
 
 
 TYPES: Final[Mapping[str, EventType]] = MappingProxyType(

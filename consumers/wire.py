@@ -100,7 +100,11 @@ def _structured(value: bytes | None) -> Envelope:
         )
     size = 0 if value is None else len(value)
     data = event.pop("data", None)
-    if data is None or not _TEXT.issuperset(map(type, event.values())) or _UNTIDY & event.keys():
+    if (
+        data is None
+        or not _TEXT.issuperset(map(type, event.values()))
+        or not _UNTIDY.isdisjoint(event)
+    ):
         event, canonical = _tidy(event, data)
     if size > LARGEST_DATA:
         _check_size(data)
