@@ -24,6 +24,10 @@ class StoreUnavailable(Exception):
     """The database did not answer, or not in time; whether a commit took place may be unknown."""
 
 
+class StoreBroken(StoreUnavailable):
+    """The database answers that it is damaged, or has no tables: waiting does not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that was refused, with all that is needed to send it again."""
@@ -93,7 +97,10 @@ class Ledger(Protocol):
         """Return the lead of each of *identifiers* that is known."""
 
     def load(self, leads: Collection[str]) -> Mapping[str, Stored]:
-        """Return each of *leads* folded, a new one where nothing is stored."""
+        """Return each of *leads* folded; one of which nothing is stored is left out.
+
+        Raises Conflict when one was merged while it was read.
+        """
 
     def commit(self, batch: Batch) -> None:
         """Write *batch* in one transaction.

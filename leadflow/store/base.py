@@ -2,16 +2,17 @@
 
 import base64
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
-from consumers.ledger import Batch, Claim, DeadLetter, Stored
-from domain.events import Event, Identifier
+from consumers.ledger import Batch, Claim, Conflict, DeadLetter, Stored
+from domain.events import Event, Identifier, LeadMerged
 from domain.lead import fold, fold_streams
+from leadflow.store import faults
 from leadflow.store.codec import decode, decode_lead, encode, encode_lead
 
 Row = tuple[str, int, str, bytes]
@@ -46,8 +47,12 @@ class Transaction(ABC):
         """Record merged streams, and give their identifiers to the lead that goes on."""
 
     @abstractmethod
-    def insert_dead_letters(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert dead letters: the columns of the table but for id and state."""
+    def insert_dead_letters(self, rows: Sequence[tuple[Any, ...]], *, redriven: bool) -> None:
+        """Insert dead letters: the columns of the table but for id and state.
+
+        A record that is read again from its place, as after `restart`, has its letter already and
+        gets no second one; one that was *redriven* and is refused again does get one.
+        """
 
     @abstractmethod
     def settle(self, ids: Sequence[int]) -> None:
@@ -160,7 +165,10 @@ class Store(ABC):
     # --- built on the primitives ---
 
     def load(self, leads: Collection[str]) -> dict[str, Stored]:
-        """Return each of *leads* folded, a new one where nothing is stored."""
+        """Return each of *leads* folded; one of which nothing is stored is left out.
+
+        Raises Conflict when one was merged while it was read: part of it would be missing.
+        """
         merged = self.merged(leads)
         from_snapshot = {
             lead: (version, state)
@@ -169,11 +177,9 @@ class Store(ABC):
         }
         folded: dict[str, Stored] = {}
         for lead, (version, state) in from_snapshot.items():
-            tail = self.rows_since(lead, version)
-            state_now = fold(
-                (decode(topic, body) for _, _, topic, body in tail), decode_lead(state)
-            )
-            folded[lead] = Stored(state_now, {lead: version + len(tail)})
+            tail = [decode(topic, body) for _, _, topic, body in self.rows_since(lead, version)]
+            _check_whole(lead, {lead: tail})
+            folded[lead] = Stored(fold(tail, decode_lead(state)), {lead: version + len(tail)})
         whole = [lead for lead in leads if lead not in from_snapshot]
         streams = self.histories([*whole, *merged])
         versions = {stream: len(events) for stream, events in streams.items()}
@@ -183,6 +189,7 @@ class Store(ABC):
         for lead in whole:
             if lead in streams:
                 mine = [lead, *parts.get(lead, ())]
+                _check_whole(lead, {stream: streams[stream] for stream in mine})
                 folded[lead] = Stored(
                     fold_streams(streams, lead), {stream: versions[stream] for stream in mine}
                 )
@@ -223,33 +230,47 @@ class Store(ABC):
         ]
 
 
+def _check_whole(lead: str, streams: Mapping[str, Sequence[Event]]) -> None:
+    """Raise Conflict if *lead* went on in another lead, or another in it that is not here."""
+    for stream, events in streams.items():
+        for event in events:
+            if type(event) is not LeadMerged:
+                continue
+            if event.into is None and event.other not in streams:
+                raise Conflict(f"lead {event.other} was merged into {lead} while it was read")
+            if event.into is not None and stream == lead:
+                raise Conflict(f"lead {lead} was merged into {event.into} while it was read")
+
+
 def write(transaction: Transaction, batch: Batch) -> bool:
     """Write *batch* in the order of the commit protocol; False when a position was fenced."""
-    fault("begin")
+    faults.reach("begin")
     if batch.seen:
         transaction.insert_seen(batch.seen)
-    fault("seen")
+    faults.reach("seen")
     if batch.events:
         transaction.append(list(_rows(batch.events)))
-    fault("events")
+    faults.reach("events")
     if batch.identifiers:
         transaction.insert_identifiers(batch.identifiers)
     if batch.merged:
         transaction.merge(batch.merged, batch.moved)
-    fault("identifiers")
+    faults.reach("identifiers")
     if batch.snapshots:
         transaction.put_snapshots(
             [(lead, version, encode_lead(state)) for lead, version, state in batch.snapshots]
         )
-    if batch.dead_letters:
-        transaction.insert_dead_letters([row_of(letter) for letter in batch.dead_letters])
     if batch.redriven:
         transaction.settle(batch.redriven)
-    fault("dead_letters")
-    for (stream, partition), (old, new, epoch) in batch.positions.items():
+    if batch.dead_letters:
+        rows = [row_of(letter) for letter in batch.dead_letters]
+        transaction.insert_dead_letters(rows, redriven=bool(batch.redriven))
+    faults.reach("dead_letters")
+    # in the order in which they are claimed, so that a claim and a commit cannot deadlock
+    for (stream, partition), (old, new, epoch) in sorted(batch.positions.items()):
         if not transaction.move(stream, partition, old, new, epoch):
             return False
-    fault("positions")
+    faults.reach("positions")
     return True
 
 
@@ -257,10 +278,6 @@ def _rows(events: Iterable[tuple[str, int, Event]]) -> Iterator[Row]:
     for stream, version, event in events:
         topic, state = encode(event)
         yield stream, version, topic, state
-
-
-def fault(point: str) -> None:
-    """Do nothing: tests put a crash in place of this function, to die between two steps."""
 
 
 def row_of(letter: DeadLetter) -> tuple[Any, ...]:
@@ -297,7 +314,10 @@ def letter_of(row: Sequence[Any]) -> DeadLetter:
 
 
 def ids_of(bucket: int, buckets: int) -> tuple[str, str]:
-    """Return the range of ids in one part: ids are hashes, so equal ranges hold equal numbers."""
+    """Return the range of ids in one part: ids are hashes, so equal ranges hold equal numbers.
+
+    An id belongs to the range by its first four hexadecimal digits.
+    """
     width = 16**4
     first = f"{width * bucket // buckets:04x}" if bucket else ""
     last = f"{width * (bucket + 1) // buckets:04x}" if bucket + 1 < buckets else "~"

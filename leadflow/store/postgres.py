@@ -11,19 +11,21 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
-from eventsourcing.persistence import InterfaceError, OperationalError
+from eventsourcing.persistence import InterfaceError, OperationalError, PersistenceError
 from eventsourcing.postgres import (
     PostgresApplicationRecorder,
     PostgresDatastore,
     PostgresFactory,
 )
+from psycopg import errors
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Literal
 from sqlalchemy import URL
 
-from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreUnavailable
+from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreBroken, StoreUnavailable
 from domain.events import Identifier
-from leadflow.store.base import Position, Row, Store, Transaction, fault, ids_of, write
+from leadflow.store import faults
+from leadflow.store.base import Position, Row, Store, Transaction, ids_of, write
 from leadflow.store.tables import SCHEMA
 
 LOCK_TIMEOUT: Final = 30
@@ -119,13 +121,19 @@ class PostgresTransaction(Transaction):
                 [(lead, kind, value) for kind, value, lead in moved],
             )
 
-    def insert_dead_letters(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert dead letters."""
+    def insert_dead_letters(self, rows: Sequence[tuple[Any, ...]], *, redriven: bool) -> None:
+        """Insert dead letters that are not there."""
         self._cursor.executemany(
             "INSERT INTO leadflow.dead_letters (reason, message, stream, partition, position,"
             " received_at_us, key, value, headers, state)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'open')",
-            rows,
+            " SELECT new.*, 'open' FROM (VALUES (%s::text, %s::text, %s::text, %s::int, %s::bigint,"
+            " %s::bigint, %s::bytea, %s::bytea, %s::bytea)) AS new"
+            " (reason, message, stream, part, place, received_at, key, value, headers)"
+            " WHERE NOT EXISTS (SELECT 1 FROM leadflow.dead_letters AS old"
+            " WHERE old.stream = new.stream AND old.partition = new.part"
+            " AND old.position = new.place AND old.value IS NOT DISTINCT FROM new.value"
+            " AND (old.state = 'open' OR NOT %s))",
+            [(*row, redriven) for row in rows],
         )
 
     def settle(self, ids: Sequence[int]) -> None:
@@ -150,6 +158,30 @@ class PostgresTransaction(Transaction):
             (new, stream, partition, old, epoch),
         )
         return self._cursor.rowcount == 1
+
+
+_CONFLICTS: Final = (
+    errors.UniqueViolation,
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+)
+"""Another writer was first, and this transaction was rolled back as a whole."""
+
+_BROKEN: Final = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InternalError)
+
+
+def _named_error(error: PersistenceError) -> Exception | None:
+    """Return what an error of the driver means; None where it can only be a bug of ours."""
+    cause = error.__cause__
+    if isinstance(cause, _CONFLICTS):
+        return Conflict(str(error))
+    if isinstance(cause, _BROKEN):
+        return StoreBroken(
+            f"PostgreSQL: {error}: if tables are missing, `leadflow init` makes them"
+        )
+    if isinstance(error, InterfaceError | OperationalError):
+        return StoreUnavailable(f"PostgreSQL: {error}")
+    return None
 
 
 class PostgresStore(Store):
@@ -177,39 +209,43 @@ class PostgresStore(Store):
         self.datastore.close()
 
     @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        """Yield a connection, and name errors by what they mean."""
+        try:
+            with self.datastore.get_connection() as connection:
+                yield connection
+        except PersistenceError as error:
+            named = _named_error(error)
+            if named is None:
+                raise
+            raise named from error
+
+    @contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
         """Yield a cursor in a transaction that commits at the end."""
-        try:
-            with (
-                self.datastore.get_connection() as connection,
-                connection.transaction(),
-                connection.cursor(row_factory=tuple_row, binary=True) as cursor,
-            ):
-                yield cursor
-                fault("commit")
-        except (InterfaceError, OperationalError) as error:
-            raise StoreUnavailable(f"PostgreSQL: {error}") from error
+        with (
+            self._connected() as connection,
+            connection.transaction(),
+            connection.cursor(row_factory=tuple_row, binary=True) as cursor,
+        ):
+            yield cursor
 
     def _read(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        try:
-            with (
-                self.datastore.get_connection() as connection,
-                connection.cursor(row_factory=tuple_row, binary=True) as cursor,
-            ):
-                cursor.execute(SQL(statement), parameters)
-                return cursor.fetchall()
-        except (InterfaceError, OperationalError) as error:
-            raise StoreUnavailable(f"PostgreSQL: {error}") from error
+        with (
+            self._connected() as connection,
+            connection.cursor(row_factory=tuple_row, binary=True) as cursor,
+        ):
+            cursor.execute(SQL(statement), parameters)
+            return cursor.fetchall()
 
     def commit(self, batch: Batch) -> None:
         """Write *batch* in one transaction."""
-        try:
-            with self._cursor() as cursor:
-                cursor.execute("SET LOCAL lock_timeout = '30s'")
-                if not write(PostgresTransaction(cursor), batch):
-                    raise Fenced("another worker has claimed the partition")
-        except psycopg.errors.UniqueViolation as error:
-            raise Conflict(str(error)) from error
+        with self._cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '30s'")
+            if not write(PostgresTransaction(cursor), batch):
+                raise Fenced("another worker has claimed the partition")
+            faults.reach("commit")
+        faults.reach("committed")
 
     def seen(self, keys: Collection[bytes]) -> dict[bytes, bytes]:
         """Return the content digest of each of *keys* that was accepted before."""
@@ -296,7 +332,7 @@ class PostgresStore(Store):
         """Yield rows by stream and version through a cursor on the server."""
         first, last = ids_of(bucket, buckets)
         with (
-            self.datastore.get_connection() as connection,
+            self._connected() as connection,
             connection.transaction(),
             connection.cursor("by_stream", row_factory=tuple_row, binary=True) as cursor,
         ):

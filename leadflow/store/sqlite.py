@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import Notification, PersistenceError, StoredEvent
 from eventsourcing.sqlite import (
     SQLiteApplicationRecorder,
     SQLiteConnection,
@@ -22,9 +22,10 @@ from eventsourcing.sqlite import (
     SQLiteFactory,
 )
 
-from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreUnavailable
+from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreBroken, StoreUnavailable
 from domain.events import Identifier
-from leadflow.store.base import Position, Row, Store, Transaction, fault, ids_of, write
+from leadflow.store import faults
+from leadflow.store.base import Position, Row, Store, Transaction, ids_of, write
 
 LOCK_TIMEOUT: Final = 30
 """Seconds to wait for another process that writes to the file."""
@@ -166,6 +167,31 @@ class Factory(SQLiteFactory):
         self.datastore = LeadDatastore(self.datastore.pool.db_name)
 
 
+_BROKEN: Final = {
+    sqlite3.SQLITE_CORRUPT: "restore the file from a copy",
+    sqlite3.SQLITE_NOTADB: "the URL names a file that is not SQLite's, or a damaged one",
+    sqlite3.SQLITE_ERROR: "if tables are missing, `leadflow init` makes them",
+}
+"""Answers that stay the same however long one waits, and the mend."""
+
+_MENDS: Final = {
+    sqlite3.SQLITE_BUSY: f"another process has been writing to the file for {LOCK_TIMEOUT} s",
+    sqlite3.SQLITE_READONLY: "give this user the right to write to the file and its folder",
+    sqlite3.SQLITE_FULL: "free some space; nothing of the batch was written",
+    sqlite3.SQLITE_CANTOPEN: "does the folder exist, and may this user write to it?",
+}
+
+
+def _named_error(error: Exception) -> StoreUnavailable:
+    """Return *error* of the driver or of the library's pool with what can be done about it."""
+    origin = error if isinstance(error, sqlite3.Error) else error.__cause__
+    code = getattr(origin, "sqlite_errorcode", 0) & 0xFF  # without the extended part
+    words = f"SQLite: {origin or error}"
+    if code in _BROKEN:
+        return StoreBroken(f"{words}: {_BROKEN[code]}")
+    return StoreUnavailable(f"{words}: {_MENDS[code]}" if code in _MENDS else words)
+
+
 class SQLiteTransaction(Transaction):
     """Writes through sqlite3, in bulk."""
 
@@ -203,12 +229,14 @@ class SQLiteTransaction(Transaction):
             [(lead, kind, value) for kind, value, lead in moved],
         )
 
-    def insert_dead_letters(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert dead letters."""
+    def insert_dead_letters(self, rows: Sequence[tuple[Any, ...]], *, redriven: bool) -> None:
+        """Insert dead letters that are not there."""
         self._driver.executemany(
             'INSERT INTO dead_letters (reason, message, stream, "partition", position,'
-            " received_at_us, key, value, headers, state) VALUES (?,?,?,?,?,?,?,?,?,'open')",
-            rows,
+            " received_at_us, key, value, headers, state) SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,'open'"
+            ' WHERE NOT EXISTS (SELECT 1 FROM dead_letters WHERE stream = ?3 AND "partition" = ?4'
+            " AND position = ?5 AND value IS ?8 AND (state = 'open' OR NOT ?10))",
+            [(*row, redriven) for row in rows],
         )
 
     def settle(self, ids: Sequence[int]) -> None:
@@ -245,35 +273,41 @@ class SQLiteStore(Store):
         self.datastore.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a transaction that holds the write lock; commit at the end."""
+    def _connected(self, *, commit: bool) -> Iterator[sqlite3.Connection]:
+        """Yield a driver connection, and name errors by what they mean."""
         try:
-            with self.datastore.raw(commit=True) as driver:
-                driver.execute("BEGIN IMMEDIATE")
-                try:
-                    yield driver
-                    fault("commit")
-                    driver.execute("COMMIT")
-                finally:
-                    if driver.in_transaction:
-                        driver.rollback()
+            with self.datastore.raw(commit=commit) as driver:
+                yield driver
         except sqlite3.IntegrityError as error:
             raise Conflict(str(error)) from error
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(f"SQLite: {error}") from error
+        except (sqlite3.ProgrammingError, sqlite3.DataError):
+            raise  # a bug of ours: nobody should wait for it to pass
+        except (sqlite3.DatabaseError, PersistenceError) as error:
+            raise _named_error(error) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection in a transaction that holds the write lock; commit at the end."""
+        with self._connected(commit=True) as driver:
+            driver.execute("BEGIN IMMEDIATE")
+            try:
+                yield driver
+                driver.execute("COMMIT")
+            finally:
+                if driver.in_transaction:
+                    driver.rollback()
 
     def _read(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        try:
-            with self.datastore.raw(commit=False) as driver:
-                return driver.execute(statement, parameters).fetchall()
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(f"SQLite: {error}") from error
+        with self._connected(commit=False) as driver:
+            return driver.execute(statement, parameters).fetchall()
 
     def commit(self, batch: Batch) -> None:
         """Write *batch* in one transaction."""
         with self._writing() as driver:
             if not write(SQLiteTransaction(driver), batch):
                 raise Fenced("another worker has claimed the partition")
+            faults.reach("commit")
+        faults.reach("committed")
 
     def seen(self, keys: Collection[bytes]) -> dict[bytes, bytes]:
         """Return the content digest of each of *keys* that was accepted before."""
@@ -356,9 +390,9 @@ class SQLiteStore(Store):
         return self._read(_EVENTS_OF + " ORDER BY originator_version", (stream, version, 2**63 - 1))
 
     def rows_by_stream(self, upto: int, bucket: int, buckets: int) -> Iterator[Row]:
-        """Yield rows by stream and version, of the streams whose id's last hex digits fall in."""
+        """Yield rows by stream and version, of the streams whose ids fall into one part."""
         first, last = ids_of(bucket, buckets)
-        with self.datastore.raw(commit=False) as driver:
+        with self._connected(commit=False) as driver:
             yield from driver.execute(
                 "SELECT originator_id, originator_version, topic, state FROM stored_events"
                 " WHERE notification_id <= ? AND originator_id >= ? AND originator_id < ?"

@@ -106,7 +106,7 @@ dead_letters = Table(
     Column("value", LargeBinary, comment="The record as it came; may be personal"),
     Column("headers", LargeBinary, nullable=False, comment="Headers as JSON, values in base64"),
     Column("state", Text, nullable=False, comment="open or redriven"),
-    UniqueConstraint("stream", "partition", "position", name="dead_letters_place"),
+    Index("dead_letters_place", "stream", "partition", "position"),
     comment="Records that were refused, each with its reason; nothing is dropped",
     sqlite_autoincrement=True,
 )

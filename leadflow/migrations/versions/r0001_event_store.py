@@ -79,9 +79,12 @@ def upgrade() -> None:
         sa.Column("value", sa.LargeBinary),
         sa.Column("headers", sa.LargeBinary, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
-        sa.UniqueConstraint("stream", "partition", "position", name="dead_letters_place"),
         schema=schema,
         sqlite_autoincrement=True,
+    )
+    # Not unique: a topic that was made anew has other records at the same places.
+    op.create_index(
+        "dead_letters_place", "dead_letters", ["stream", "partition", "position"], schema=schema
     )
 
 
