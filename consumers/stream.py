@@ -125,10 +125,9 @@ class Source:
         self._committing: dict[int, int] = {}
         self._paused = False
         self._failure: BaseException | None = None
-        self._client: Any = None
-        with _known_errors(self._settings):
+        with _known_errors(self._settings), _opening(self._settings) as options:
             self._consumer: Any = KafkaConsumer(
-                **_connection(self._settings),
+                **options,
                 group_id=group,
                 group_instance_id=group_instance_id,
                 # Positions are the caller's. With "none" a position outside the log is an error;
@@ -143,10 +142,9 @@ class Source:
                 # Also how long a topic that was made anew may go unnoticed.
                 metadata_max_age_ms=60_000,
                 metrics_enabled=False,
-                kafka_client=self._make_client,
             )
+            self._cluster: Any = options["kafka_client"].made.cluster
             if not self._consumer.partitions_for_topic(topic):
-                self._consumer.close(timeout_ms=0)
                 raise TopicMissing(topic, self._settings.bootstrap_servers)
             install(self._consumer)
             self._consumer.subscribe([topic], listener=_Listener(self))
@@ -231,12 +229,12 @@ class Source:
 
     def cluster_id(self) -> str | None:
         """Return the cluster's own id, to notice that the address leads to another cluster."""
-        found: str | None = self._client.cluster.cluster_id
+        found: str | None = self._cluster.cluster_id
         return found
 
     def topic_id(self) -> str | None:
         """Return the topic's own id, which changes when the topic is deleted and made anew."""
-        found = self._client.cluster.topic_id(self.topic)
+        found = self._cluster.topic_id(self.topic)
         return None if found is None or found.int == 0 else str(found)
 
     def close(self) -> None:
@@ -261,10 +259,6 @@ class Source:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _make_client(self, **config: Any) -> Any:
-        self._client = KafkaNetClient(**config)
-        return self._client
 
     def _assignment_made(self, parts: Iterable[Any]) -> None:
         """Park new partitions; called on the library's own thread, while `poll` waits for it.
@@ -446,25 +440,26 @@ class Sink:
     ) -> None:
         self._settings = _settings(settings)
         self._max_pending = max_pending
+        self._wait_seconds = delivery_timeout_ms / 1_000 + _CLOSE_MS / 1_000
         self._pending: deque[Any] = deque()
         self._failed = 0
         self._first_error: BaseException | None = None
         self.delivered = 0
         """How many records the brokers have acknowledged, as far as was looked."""
-        with _known_errors(self._settings):
-            self._producer: Any = KafkaProducer(
-                **_connection(self._settings),
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=linger_ms,
-                batch_size=256 * 1024,
-                compression_type=compression,
-                delivery_timeout_ms=delivery_timeout_ms,
-                request_timeout_ms=min(30_000, delivery_timeout_ms // 4),
-                max_block_ms=delivery_timeout_ms,
-                allow_auto_create_topics=False,
-                metrics_enabled=False,
-            )
+        self._options = {
+            "enable_idempotence": True,
+            "acks": "all",
+            "linger_ms": linger_ms,
+            "batch_size": 256 * 1024,
+            "compression_type": compression,
+            "delivery_timeout_ms": delivery_timeout_ms,
+            "request_timeout_ms": min(30_000, delivery_timeout_ms // 4),
+            "max_block_ms": delivery_timeout_ms,
+            "allow_auto_create_topics": False,
+            "metrics_enabled": False,
+        }
+        self._producer: Any = None
+        self._connect()
 
     def send(
         self,
@@ -478,13 +473,19 @@ class Sink:
         """Put a record into the buffer; waits while the buffer is full.
 
         Records of one key go to one partition, chosen as Kafka's own Java client does.
-        `timestamp_ms` is milliseconds since 1970-01-01 UTC, now where it is None.
+        `timestamp_ms` is milliseconds since 1970-01-01 UTC, now where it is None. A topic's
+        retention counts from it: history sent under its own old times can be gone within minutes.
 
         Raises:
             ValueError: the record is larger than a broker accepts (1 MiB).
             BrokerUnavailable: the topic was not found before the time was out.
+            DeliveryFailed: an earlier record is known to have failed; this one was not taken.
             StreamError: Kafka failed.
         """
+        if self._first_error is not None:
+            self.flush()
+        if self._producer is None:
+            self._connect()
         with _known_errors(self._settings):
             try:
                 sent = self._producer.send(
@@ -503,11 +504,10 @@ class Sink:
         Raises:
             DeliveryFailed: at least one was not; the sink can be used on.
         """
-        with _known_errors(self._settings):
-            self._producer.flush()
         self._settle(0)
         failed, first, self._failed, self._first_error = self._failed, self._first_error, 0, None
         if first is not None:
+            self._leave(abandon=True)
             raise DeliveryFailed(failed, first) from first
 
     def close(self) -> None:
@@ -519,7 +519,7 @@ class Sink:
         try:
             self.flush()
         finally:
-            self._producer.close(timeout=_CLOSE_MS / 1_000)
+            self._leave(abandon=bool(self._pending))
 
     def __enter__(self) -> Self:
         return self
@@ -537,14 +537,35 @@ class Sink:
             with suppress(StreamError):
                 self.close()
 
+    def _connect(self) -> None:
+        with _known_errors(self._settings), _opening(self._settings) as options:
+            self._producer = KafkaProducer(**options, **self._options)
+
+    def _leave(self, *, abandon: bool) -> None:
+        """Close the producer; where it is abandoned, whatever it still holds fails.
+
+        The next record gets another producer. After a record expired, kafka-python 3.0.12 never
+        finds a new producer id, holds all later records for ever, and waits for them on closing.
+        """
+        if self._producer is not None:
+            if abandon:
+                self._producer._sender.force_close()  # noqa: SLF001 -- there is no public way
+            self._producer.close(timeout=_CLOSE_MS / 1_000)
+        self._producer = None
+        self._pending.clear()
+
     def _settle(self, down_to: int) -> None:
+        deadline = time.monotonic() + self._wait_seconds
         while len(self._pending) > down_to:
             try:
-                self._pending.popleft().get()
+                self._pending.popleft().get(max(0, deadline - time.monotonic()))
                 self.delivered += 1
             except KafkaError as error:
+                if self._first_error is None:
+                    self._first_error = error
+                    # What failed with it is known at once, and what is left now never goes out.
+                    deadline = min(deadline, time.monotonic() + 1)
                 self._failed += 1
-                self._first_error = self._first_error or error
 
 
 def ensure_topics(
@@ -585,7 +606,8 @@ def describe(settings: KafkaSettings | str) -> Cluster:
 
 @contextmanager
 def _admin(settings: KafkaSettings) -> Generator[Any]:
-    admin = KafkaAdminClient(**_connection(settings))
+    with _opening(settings) as options:
+        admin = KafkaAdminClient(**options)
     try:
         yield admin
     finally:
@@ -602,8 +624,26 @@ def _settings(settings: KafkaSettings | str) -> KafkaSettings:
     return settings
 
 
-def _connection(settings: KafkaSettings) -> dict[str, Any]:
-    return {
+class _Client:
+    """Make the network client of a Kafka client and remember it."""
+
+    def __init__(self) -> None:
+        self.made: Any = None
+
+    def __call__(self, **config: Any) -> Any:
+        self.made = KafkaNetClient(**config)
+        return self.made
+
+
+@contextmanager
+def _opening(settings: KafkaSettings) -> Generator[dict[str, Any]]:
+    """Give the options that say where the brokers are; close what was opened if that fails.
+
+    kafka-python leaves its thread and sockets behind when it cannot connect, and an intake that
+    waits for a broker tries again and again.
+    """
+    client = _Client()
+    options = {
         "bootstrap_servers": settings.bootstrap_servers.split(","),
         "bootstrap_timeout_ms": settings.connect_timeout_ms,
         "client_id": settings.client_id,
@@ -618,7 +658,14 @@ def _connection(settings: KafkaSettings) -> dict[str, Any]:
         "ssl_keyfile": settings.ssl_keyfile,
         "ssl_password": settings.ssl_password,
         "ssl_check_hostname": settings.ssl_check_hostname,
+        "kafka_client": client,
     }
+    try:
+        yield options
+    except BaseException:
+        if client.made is not None:
+            client.made.close()
+        raise
 
 
 @contextmanager

@@ -282,7 +282,8 @@ def _headers(section: bytes) -> Headers:
     found: list[tuple[str, bytes]] = []
     for _ in range(count):
         size, pos = _number(section, pos)
-        name = section[pos : pos + size].decode()
+        # A name in another encoding is somebody's slip; it must not block the partition.
+        name = section[pos : pos + size].decode(errors="replace")
         pos += size
         size, pos = _number(section, pos)
         # A header without a value is rare, and means no more than an empty one.

@@ -20,6 +20,14 @@ PARTITIONS = 4
 _said_so = False
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Bear with kafka-python: it lets go of sockets that met a closed port without closing them.
+
+    The collector frees them at some later time, in the midst of any other test.
+    """
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+
+
 def new_server() -> Server:
     """Return a server that is not started yet: Apache Kafka, or Tansu with a loud line.
 

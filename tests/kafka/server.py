@@ -51,8 +51,7 @@ controlled.shutdown.enable=false
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 log.cleaner.dedupe.buffer.size=4194304
-log.initial.task.delay.ms=1000
-log.retention.check.interval.ms=1000
+log.retention.ms=-1
 """
 
 _LOGGING = """\
