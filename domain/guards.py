@@ -33,9 +33,12 @@ class Case(NamedTuple):
 
 def is_intent(fact: Fact) -> bool:
     """Return whether the person asks to be contacted, shown or quoted something."""
-    return fact.type in INTENT or (
-        fact.type == "form.submitted" and fact.get("kind") in INTENT_FORMS
-    )
+    return fact.type in INTENT or (fact.type == "form.submitted" and _kind(fact) in INTENT_FORMS)
+
+
+def _kind(fact: Fact) -> str | None:
+    kind = fact.get("kind")
+    return kind if isinstance(kind, str) else None
 
 
 def opportunity_of(lead: "Lead", fact: Fact) -> str:
@@ -62,7 +65,7 @@ def _content_without_intent(case: Case) -> bool:
     fact = case.fact
     if case.lead.intent or fact.actor not in PERSON:
         return False
-    return fact.type != "form.submitted" or fact.get("kind") in CONTENT_FORMS
+    return fact.type != "form.submitted" or _kind(fact) in CONTENT_FORMS
 
 
 def _wake_up_due(case: Case) -> bool:

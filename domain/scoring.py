@@ -81,7 +81,9 @@ def band_start(size: Any) -> int | None:
         return size
     if isinstance(size, str):
         digits = size.strip().rstrip("+").partition("-")[0].strip()
-        return int(digits) if digits.isascii() and digits.isdigit() else None
+        # Python refuses to read thousands of digits, and no company has that many employees
+        known = digits.isascii() and digits.isdigit() and len(digits) <= 18
+        return int(digits) if known else None
     return None
 
 

@@ -204,7 +204,7 @@ def moves(type_: str, stage: str | None, behind: Move | None = None) -> tuple[Mo
 
     With *behind*, only those that come after that move.
     """
-    found = _OF_TYPE.get(type_, _ANY_TYPE)[stage]
+    found = _OF_TYPE.get(type_, _ANY_TYPE).get(stage, ())
     if behind is None:
         return found
     place = _PLACE[behind.rule]
