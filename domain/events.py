@@ -5,7 +5,7 @@ never rename or remove. An event written by any released version must fold for e
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 Identifier = tuple[str, str]
@@ -101,7 +101,8 @@ class LeadMerged:
     """A fact carried identifiers of this lead and of ``other``: they are one person.
 
     Stored on both streams: on the stream that goes on with ``into`` None, on the other one with
-    the id of the first. ``stage``, ``cycle`` and ``entered_at`` are those of the union of facts.
+    the id of the first. What it says of the lead is what the facts of both lead to, in canonical
+    order.
     """
 
     other: str
@@ -116,6 +117,12 @@ class LeadMerged:
     policy: str
     source: str
     id: str
+    cycle_kind: str = "new"
+    intent: bool = False
+    qualified: bool = False
+    criteria: Mapping[str, bool] = field(default_factory=dict)
+    opportunities: Mapping[str, str] = field(default_factory=dict)
+    recycled_until: int | None = None
 
 
 Decision = StageEntered | ThresholdCrossed | LeadMerged

@@ -6,7 +6,6 @@ lead it is given, as a fold owns its accumulator; keep a ``copy`` where the old 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from math import log2
 from typing import Any, Final
 
@@ -28,9 +27,9 @@ from domain.vocabulary import INTENT
 MQL_ENGAGEMENT: Final = "mql_engagement"
 """The threshold that ``ThresholdCrossed`` reports."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
 _BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
+
+_BOUNDS: Final = ("ceiling", "hot_until", "cold_until", "pending")
 
 
 class Lead:
@@ -38,6 +37,7 @@ class Lead:
 
     __slots__ = (
         "ceiling",
+        "cold_until",
         "criteria",
         "cycle",
         "cycle_kind",
@@ -49,6 +49,7 @@ class Lead:
         "intent",
         "last",
         "opportunities",
+        "pending",
         "qualified",
         "recycled_until",
         "seen",
@@ -83,9 +84,13 @@ class Lead:
         """Opportunity to ``open``, ``won`` or ``lost``."""
         self.recycled_until: int | None = None
         # What follows are bounds that save work in decide and say nothing about the lead: the
-        # engagement cannot exceed the ceiling (None: not known), a hot lead stays so until then.
+        # capped gains cannot exceed the ceiling (None: not known), a hot lead stays so until
+        # hot_until unless it loses points, a cold one until cold_until unless it gains some.
+        # Pending are a fact that was weighed and the bounds that hold once it has happened.
         self.ceiling: int | None = 0
         self.hot_until = -1
+        self.cold_until = -1
+        self.pending: tuple[Fact, int, int, int] | None = None
 
     def copy(self) -> "Lead":
         """Return an independent copy; facts are shared, since they never change."""
@@ -97,16 +102,17 @@ class Lead:
 
     def state(self) -> Mapping[str, Any]:
         """Return what the lead knows, without the bounds that only save work."""
-        return {
-            name: getattr(self, name)
-            for name in Lead.__slots__
-            if name not in ("ceiling", "hot_until")
-        }
+        return {name: getattr(self, name) for name in Lead.__slots__ if name not in _BOUNDS}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Lead) and self.state() == other.state()
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as mypy's stub of object forbids to say
+
+    def forget_bounds(self) -> None:
+        """Drop what saves work in ``decide``; call it after changing the facts by other means."""
+        self.ceiling, self.hot_until, self.cold_until = None, -1, -1
+        self.pending = None
 
 
 def canonical(facts: Iterable[Fact]) -> list[Fact]:
@@ -133,10 +139,10 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
     else:
         hot = lead.hot
     move = _next_move(moves(fact.type, lead.stage), lead, fact, policy, hot)
-    stage, cycle = lead.stage, lead.cycle
+    stage, cycle, cycle_kind = lead.stage, lead.cycle, lead.cycle_kind
     while move is not None:
         if move.opens is not None:
-            cycle += 1
+            cycle, cycle_kind = cycle + 1, move.opens
         events.append(
             StageEntered(
                 stage=move.to,
@@ -148,7 +154,7 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
                 source=fact.source,
                 id=fact.id,
                 previous=stage,
-                cycle_kind=move.opens or lead.cycle_kind,
+                cycle_kind=cycle_kind,
             )
         )
         stage = move.to
@@ -171,8 +177,8 @@ def _next_move(
 def _crossing(lead: Lead, fact: Fact, policy: Policy) -> ThresholdCrossed | None:
     """Return the crossing of the engagement threshold that *fact* causes or brings to light.
 
-    The exact sum over all facts is only taken when a bound does not already answer: new points
-    can at most add to the ceiling, and a hot lead cannot cool faster than its shortest half-life.
+    The exact sum over all facts is only taken when a bound does not already answer; the answer is
+    that of the sum.
     """
     gain, loss = 0, False
     for rule in policy.rules_of.get(fact.type, ()):
@@ -186,23 +192,25 @@ def _crossing(lead: Lead, fact: Fact, policy: Policy) -> ThresholdCrossed | None
         if not loss and as_of <= lead.hot_until:
             return None
     else:
-        if not gain:
-            return None
         if lead.ceiling is not None:
             lead.ceiling += gain
             if lead.ceiling < policy.mql_engagement:
                 return None
+        if not gain and as_of <= lead.cold_until:
+            return None
     gains, losses = gains_and_losses([*lead.facts, fact], policy, as_of)
     exact = min(max(gains + losses, 0), FULL)
-    lead.ceiling = gains
+    # What every contribution may lose to rounding between now and later: one micro-point each.
+    slack = (len(lead.facts) + 1) * policy.rules_at_once + 1
+    hot_until = cold_until = -1
     if exact >= (policy.band_floor if lead.hot else policy.mql_engagement):
-        lead.hot_until = as_of + _hot_for(gains, losses, policy)
-        if lead.hot:
-            return None
+        hot_until = as_of + _hot_for(gains, losses, slack, policy)
         direction = "up"
-    elif lead.hot:
-        direction = "down"
     else:
+        cold_until = as_of + _cold_for(gains, losses, slack, policy)
+        direction = "down"
+    lead.pending = (fact, gains, hot_until, cold_until)
+    if lead.hot == (direction == "up"):
         return None
     return ThresholdCrossed(
         threshold=MQL_ENGAGEMENT,
@@ -217,17 +225,30 @@ def _crossing(lead: Lead, fact: Fact, policy: Policy) -> ThresholdCrossed | None
     )
 
 
-def _hot_for(gains: int, losses: int, policy: Policy) -> int:
-    """Return for how long decay alone cannot end the band, microseconds.
+def _hot_for(gains: int, losses: int, slack: int, policy: Policy) -> int:
+    """Return for how long a hot lead stays in the band unless it loses points, microseconds.
 
     h log2(gains / (floor - losses)) for the shortest half-life h: losses only fade, and a capped
     group falls no faster than what is in it. A thousandth is left off, so that the rounding of the
     logarithm cannot matter.
     """
-    needed = policy.band_floor - losses
-    if needed <= 0 or gains <= needed:
+    needed = policy.band_floor - losses + slack
+    if gains <= needed:
         return 0
     return int(policy.shortest_half_life * log2(gains / needed) * 0.999)
+
+
+def _cold_for(gains: int, losses: int, slack: int, policy: Policy) -> int:
+    """Return for how long a cold lead stays below the threshold unless it gains points.
+
+    In microseconds: h log2(-losses / (gains - threshold)) for the shortest half-life h, since
+    gains only fade, and losses no faster than that. Gains below the threshold need no such bound:
+    the ceiling answers.
+    """
+    excess = gains - policy.mql_engagement + slack
+    if excess <= 0 or -losses <= excess:
+        return 0
+    return int(policy.shortest_half_life * log2(-losses / excess) * 0.999)
 
 
 # --- evolve ---------------------------------------------------------------------------------------
@@ -243,21 +264,33 @@ def evolve(lead: Lead, event: Event) -> Lead:
         if event.cycle != lead.cycle:
             lead.cycle = event.cycle
             lead.cycle_kind = event.cycle_kind
-            lead.intent = lead.qualified = False
+            # the fact that opens a cycle belongs to it
+            lead.intent = bool(lead.facts) and is_intent(lead.facts[-1])
+            lead.qualified = False
             lead.criteria = {}
             lead.recycled_until = None
     elif isinstance(event, ThresholdCrossed):
         lead.hot = event.direction == "up"
     elif event.into is None:
         lead.stage, lead.cycle = event.stage, event.cycle
+        lead.cycle_kind = event.cycle_kind
         lead.entered_at, lead.hot = event.entered_at, event.hot
-        lead.ceiling, lead.hot_until = None, -1
+        lead.intent, lead.qualified = event.intent, event.qualified
+        lead.criteria = dict(event.criteria)
+        lead.opportunities = dict(event.opportunities)
+        lead.recycled_until = event.recycled_until
+        lead.forget_bounds()
     return lead
 
 
 def _remember(lead: Lead, fact: Fact) -> None:
     lead.facts.append(fact)
     lead.seen.add((fact.source, fact.id))
+    if lead.pending is not None:
+        weighed, ceiling, hot_until, cold_until = lead.pending
+        lead.pending = None
+        if weighed is fact:
+            lead.ceiling, lead.hot_until, lead.cold_until = ceiling, hot_until, cold_until
     order = (fact.at, fact.source, fact.sequence, fact.id)
     if order > lead.last:
         lead.last = order
@@ -299,19 +332,8 @@ def _note_opportunity(lead: Lead, fact: Fact) -> None:
 
 
 def _note_recycled(lead: Lead, fact: Fact) -> None:
-    lead.recycled_until = _instant(fact.get("until"))
-
-
-def _instant(value: object) -> int | None:
-    """Return the instant that an ISO 8601 date or time names, UTC where it has no zone, or None."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    until = fact.get("until")
+    lead.recycled_until = until if isinstance(until, int) else None
 
 
 _NOTES: Final[Mapping[str, Callable[[Lead, Fact], None]]] = {
@@ -349,6 +371,12 @@ def merge(
         cycle=union.cycle,
         entered_at=union.entered_at,
         hot=union.hot,
+        cycle_kind=union.cycle_kind,
+        intent=union.intent,
+        qualified=union.qualified,
+        criteria=union.criteria,
+        opportunities=union.opportunities,
+        recycled_until=union.recycled_until,
         at=fact.at,
         recorded_at=fact.recorded_at,
         rule="shared_identifier",
@@ -373,19 +401,27 @@ def fold(
         if others and isinstance(event, LeadMerged) and event.into is None:
             absorb(lead, others[event.other])
         evolve(lead, event)
-    lead.ceiling, lead.hot_until = None, -1
+    lead.forget_bounds()
     return lead
 
 
 def fold_streams(streams: Mapping[str, Sequence[Event]], lead_id: str) -> Lead:
     """Return the lead whose stream is *lead_id*, with those merged into it, theirs likewise."""
-    events = streams[lead_id]
-    others = {
-        event.other: fold_streams(streams, event.other)
-        for event in events
-        if isinstance(event, LeadMerged) and event.into is None
-    }
-    return fold(events, others=others)
+    folded: dict[str, Lead] = {}
+    waiting = [lead_id]
+    while waiting:  # not recursive: a device that many people share makes chains of any length
+        stream = waiting[-1]
+        missing = [
+            event.other
+            for event in streams[stream]
+            if isinstance(event, LeadMerged) and event.into is None and event.other not in folded
+        ]
+        if missing:
+            waiting += missing
+        else:
+            folded[stream] = fold(streams[stream], others=folded)
+            waiting.pop()
+    return folded[lead_id]
 
 
 def as_occurred(facts: Sequence[Fact], policy: Policy) -> tuple[Lead, list[list[Event]]]:

@@ -119,6 +119,11 @@ class Policy:
         """Return the shortest half-life of any rule, microseconds."""
         return min((rule.half_life for rule in self.engagement_rules), default=DAY)
 
+    @cached_property
+    def rules_at_once(self) -> int:
+        """Return how many rules may look at one fact at most."""
+        return max((len(rules) for rules in self.rules_of.values()), default=0)
+
     @property
     def band_floor(self) -> int:
         """Return the micro-points below which the MQL band is left."""
