@@ -201,5 +201,10 @@ TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
 )
 """Every type of the vocabulary by its name."""
 
-UNKNOWN_TYPE: Final = _event_type("", "unknown", "An event of a type not named here.", Common)
-"""What holds for a type that the vocabulary does not name."""
+UNKNOWN_TYPE: Final = _event_type(
+    "", "unknown", "An event of a type not named here.", Common
+)._replace(private=("fields", "text", "message"))
+"""What holds for a type that the vocabulary does not name.
+
+What people write stands in fields of these names in other types; it stays personal in this one.
+"""

@@ -128,12 +128,20 @@ def test_a_phone_that_cannot_be_read_is_kept_but_identifies_nobody() -> None:
 
 
 def test_unknown_types_and_fields_are_kept() -> None:
-    data: dict[str, Any] = {**EMAIL, "amount": 1.5, "deep": {"a": [1]}, "nothing": None}
+    data: dict[str, Any] = {
+        **EMAIL,
+        "text": "hello",
+        "amount": 1.5,
+        "deep": {"a": [1]},
+        "nothing": None,
+    }
     data["touch"] = {"channel": "partner", "gclsrc": "aw"}
     data["actor"] = {"kind": "rep", "id": "r1", "org": "north", "shift": 2}
     fact = read(event("com.example.odd", data)).fact
 
     assert fact.type == "com.example.odd"
+    assert fact.person is not None
+    assert fact.person["private"] == {"text": "hello"}
     assert fact.touch == {"channel": "partner"}
     assert (fact.actor, fact.actor_id) == ("rep", "r1")
     assert fact.data == {
