@@ -13,9 +13,6 @@ from consumers.unpack import Record
 from leadflow.store.base import Store
 from leadflow.store.tables import SCHEMA, dead_letters
 
-STREAM: Final = "dead-letters"
-"""The stream that letters belong to when they are sent again: their position is their id."""
-
 AT_ONCE: Final = 1_000
 """Letters sent again in one transaction."""
 
@@ -88,7 +85,9 @@ def _redrive(
         if id_ in mended:
             # What was mended is written in the structured form, whatever form it came in.
             value, headers = mended[id_], ()
-        record = Record(STREAM, 0, id_, clock, letter.key, value, headers)
+        record = Record(
+            letter.stream, letter.partition, letter.position, clock, letter.key, value, headers
+        )
         try:
             parsed.append((id_, record, parse(value, headers, clock)))
         except Malformed as error:
@@ -106,7 +105,7 @@ def _redrive(
         )
         result.accepted += outcome.accepted
         result.duplicates += outcome.duplicates
-        # A conflict that another worker made since lies in a letter of its own.
+        # Refused after all, because another worker was first: it has a new letter.
         result.still_open += outcome.dead_letters
     if refused:
         _say_anew(engine, refused)

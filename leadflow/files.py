@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -157,7 +157,6 @@ def ingest(
     store: Store,
     intake: Intake,
     *,
-    buried: Mapping[int, str],
     as_if_live: bool = False,
     batch: int = BATCH,
     stop: Callable[[], bool] = lambda: False,
@@ -193,20 +192,17 @@ def ingest(
             )
         reached, moment = waiting[-1].position + 1, now()
         outcome = intake.process(
-            _records(stream.name, waiting, buried, moment, as_if_live=as_if_live),
+            _records(stream.name, waiting, moment, as_if_live=as_if_live),
             {(stream.name, 0): (position, reached, claim.epoch)},
             clock=moment,
         )
         position = reached
         total.add(outcome)
-        _count_buried(total, waiting, buried)
         on_progress(total, position)
     return total
 
 
-def _records(
-    stream: str, lines: list[Line], buried: Mapping[int, str], moment: int, *, as_if_live: bool
-) -> list[Record]:
+def _records(stream: str, lines: list[Line], moment: int, *, as_if_live: bool) -> list[Record]:
     return [
         Record(
             stream,
@@ -218,20 +214,8 @@ def _records(
             (),
         )
         for line in lines
-        if line.value is not None and line.position not in buried
+        if line.value is not None
     ]
-
-
-def _count_buried(total: Outcome, lines: list[Line], buried: Mapping[int, str]) -> None:
-    """Count the lines that an earlier run buried: mended since, they are duplicates."""
-    if not buried:
-        return
-    for line in lines:
-        state = buried.get(line.position)
-        if state is not None:
-            total.read += 1
-            total.dead_letters += state == "open"
-            total.duplicates += state != "open"
 
 
 class _Timed(msgspec.Struct):

@@ -1,0 +1,70 @@
+"""The command line: one file per task of a user."""
+
+from typing import Annotated
+
+import typer
+
+from leadflow.cli import intake, setup
+from leadflow.cli.frame import Root, Session
+
+app = typer.Typer(
+    name="leadflow",
+    cls=Root,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turn a stream of lead interactions into leads that know their stage and score, and into"
+    " tables that answer questions.",
+    epilog="Try it: leadflow demo",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"leadflow {version('leadflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    database: Annotated[
+        str | None,
+        typer.Option(help="Database URL; else LEADFLOW_DATABASE_URL.", metavar="URL"),
+    ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            help="Kafka brokers, host:port; else LEADFLOW_KAFKA_BOOTSTRAP_SERVERS.",
+            metavar="SERVERS",
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Policy document; else policy.toml, else the default.", metavar="FILE"),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log in detail, and show where bugs happen.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options that every command has; they may stand before or behind its name."""
+    from leadflow.rooms import check_rooms
+
+    options = {"database_url": database, "kafka_bootstrap_servers": kafka, "policy": policy}
+    ctx.obj = Session(options, verbose)
+    check_rooms()
+
+
+setup.register(app)
+intake.register(app)
+
+
+def main() -> None:
+    """Run the program."""
+    app(prog_name="leadflow")

@@ -1,0 +1,396 @@
+"""What all commands share: options, output, progress, logging, signals, and how errors are told."""
+
+import json
+import logging
+import re
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from leadflow.cli.errors import told
+
+if TYPE_CHECKING:
+    from leadflow.app import App
+    from leadflow.settings import Settings
+
+FAILED: Final = 1
+MISUSED: Final = 2
+FINDINGS: Final = 3
+"""Exit codes beside 0: it failed; it was called wrongly; it is done, and something was found."""
+
+GLOBAL: Final = {"--database": True, "--kafka": True, "--policy": True, "-v": False}
+"""Options of every command, and whether they take a value: they may stand anywhere."""
+
+_EVERY: Final = 5.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+@dataclass
+class Session:
+    """One call of the program: its global options, and where it prints."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    verbose: bool = False
+
+    @property
+    def settings(self) -> "Settings":
+        """Return the settings. Raises SettingsInvalid."""
+        from leadflow.settings import load_settings
+
+        return load_settings(self.options)
+
+    @contextmanager
+    def app(
+        self, *, makes: bool = False, runs_on: bool = False, settings: "Settings | None" = None
+    ) -> "Generator[App]":
+        """Yield the application on a database that is ready.
+
+        *makes*: an empty database gets its tables; else there must be one. *runs_on*: a job that
+        tells what it does and has the collector tuned for it.
+        """
+        settings = settings or self.settings
+        self.log(settings, runs_on=runs_on)
+        from leadflow.app import App, settle_memory
+
+        with App(settings) as app:
+            if makes:
+                app.prepare()
+            else:
+                app.require()
+            if runs_on:
+                settle_memory()
+            yield app
+
+    def log(self, settings: "Settings", *, runs_on: bool = False) -> None:
+        """Set up logging to the standard error: pretty on a terminal, JSON elsewhere."""
+        level = settings.log_level
+        if level == "auto":
+            level = "info" if runs_on else "warning"
+        if self.verbose:
+            level = "debug"
+        configure_logging(level, settings.log_format)
+
+
+def session(ctx: typer.Context) -> Session:
+    """Return the call that *ctx* belongs to."""
+    found = ctx.find_root().obj
+    if not isinstance(found, Session):
+        found = ctx.find_root().obj = Session()
+    return found
+
+
+# --- options ------------------------------------------------------------------------------------
+
+
+def instant_option(text: str) -> int:
+    """Return the instant of an option, microseconds UTC; a day means its end, in UTC.
+
+    Raises typer.BadParameter.
+    """
+    from consumers.normalise import instant
+
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        text += "T23:59:59.999999Z"
+    try:
+        return instant(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} {error}; write 2026-01-05T09:30:00Z, or a day such as 2026-01-05 for its end"
+            " in UTC"
+        ) from None
+
+
+def start_option(text: str) -> int:
+    """Return the instant of an option, microseconds UTC; a day means its start, in UTC.
+
+    Raises typer.BadParameter.
+    """
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        text += "T00:00:00Z"
+    return instant_option(text)
+
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def duration_option(text: str) -> int:
+    """Return the duration of an option in microseconds: 30d, 12h, 30m, 45s, 2w or 0.
+
+    Raises typer.BadParameter.
+    """
+    found = re.fullmatch(r"(\d{1,9})([smhdw]?)", text.strip())
+    if found is None or (not found[2] and int(found[1])):
+        raise typer.BadParameter(f"{text!r} is no duration; write 30d, 12h, 30m or 45s")
+    return int(found[1]) * _UNITS[found[2] or "s"] * 1_000_000
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+AsOf = Annotated[
+    int | None,
+    typer.Option(
+        "--as-of",
+        parser=instant_option,
+        metavar="TIME",
+        help="What had happened by then: RFC 3339, or a day for its end in UTC.",
+    ),
+]
+KnownAt = Annotated[
+    int | None,
+    typer.Option(
+        "--known-at",
+        parser=instant_option,
+        metavar="TIME",
+        help="What had been recorded by then.",
+    ),
+]
+
+
+# --- output -------------------------------------------------------------------------------------
+
+
+def out() -> Console:
+    """Return the console of answers."""
+    return Console(highlight=False)
+
+
+def err() -> Console:
+    """Return the console of everything else."""
+    return Console(stderr=True, highlight=False)
+
+
+def answer(document: Any, as_json: bool, show: Callable[[Console], None]) -> None:
+    """Print *document* as JSON, or as *show* shows it to people."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.flush()
+    else:
+        show(out())
+
+
+def complain(words: str) -> None:
+    """Tell the user in one line what went wrong."""
+    err().print(f"leadflow: {words}", markup=False, soft_wrap=True)
+
+
+def note(words: str) -> None:
+    """Tell the user something beside the answer, on the standard error."""
+    err().print(words, style="dim", markup=False, soft_wrap=True)
+
+
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Return a table; columns whose name begins with ``>`` are numbers and stand to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in columns:
+        made.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")
+    for row in rows:
+        made.add_row(*(escape(cell_text(cell)) for cell in row))
+    return made
+
+
+def cell_text(value: Any) -> str:
+    """Return a value as a table shows it: a dash where there is none, numbers in groups."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return str(value)
+
+
+def amounts_text(amounts: Sequence[dict[str, str]]) -> str:
+    """Return amounts of money as people read them."""
+    return ", ".join(f"{float(one['amount']):,.2f} {one['currency']}" for one in amounts) or "-"
+
+
+def percent(rate: float | None) -> str:
+    """Return a rate of 0 to 1 in percent."""
+    return "-" if rate is None else f"{rate * 100:.1f} %"
+
+
+def utc(at: int | None) -> str | None:
+    """Return an instant (microseconds) as RFC 3339 in UTC."""
+    if at is None:
+        return None
+    from leadflow.instants import rfc3339
+
+    return rfc3339(at)
+
+
+# --- progress -----------------------------------------------------------------------------------
+
+
+class Progress:
+    """Tells on the standard error how far a long job is, and how fast."""
+
+    def __init__(self, what: str, total: int | None, unit: str) -> None:
+        self._what, self._total, self._unit = what, total, unit
+        self._started = self._told = time.monotonic()
+        self._first: int | None = None
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Self:
+        console = err()
+        if console.is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[done]}"),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._what, total=self._total, done="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def reach(self, done: int) -> None:
+        """Tell that *done* units are done."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done
+        rate = int(done / max(now - self._started, 0.001))
+        of = f" of {self._total:,}" if self._total else ""
+        words = f"{done:,}{of} {self._unit}, {rate:,}/s"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, done=words)
+        elif now - self._told >= _EVERY:
+            self._told = now
+            note(f"{self._what}: {words}")
+
+
+# --- logging ------------------------------------------------------------------------------------
+
+
+def configure_logging(level: str, form: str) -> None:
+    """Send logs of *level* and above to the standard error, ``pretty``, ``json`` or ``auto``."""
+    import structlog
+
+    pretty = form == "pretty" or (form == "auto" and sys.stderr.isatty())
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if pretty:
+        processors.append(structlog.dev.ConsoleRenderer(colors=err().color_system is not None))
+    else:
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries tell by exceptions what matters; their own words would only double it.
+    logging.basicConfig(
+        level=logging.DEBUG if level == "debug" else logging.CRITICAL, stream=sys.stderr, force=True
+    )
+
+
+# --- signals ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stopping() -> Generator[threading.Event]:
+    """Yield an event that SIGTERM or SIGINT sets: the batch under way is finished first.
+
+    A second signal ends the program at once; nothing is lost then either.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def heard(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        note(f"{signal.Signals(number).name}: stopping after the batch under way")
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- the group ----------------------------------------------------------------------------------
+
+
+class Root(TyperGroup):
+    """The program: tells expected errors in one line, and takes global options anywhere."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move global options to the front, where the parser expects them."""
+        return super().parse_args(ctx, hoisted(args))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; turn errors into one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError):
+            raise
+        except Exception as error:
+            if _is_usage(error):
+                raise
+            verbose = session(ctx).verbose
+            words = told(error)
+            if words is None:
+                first = str(error).partition("\n")[0][:200]
+                words = f"a bug in leadflow: {type(error).__name__}: {first}"
+                words += "" if verbose else "; --verbose shows where"
+            for line in words.splitlines():
+                complain(line)
+            if verbose:
+                traceback.print_exc()
+            raise typer.Exit(FAILED) from None
+
+
+def hoisted(args: Sequence[str]) -> list[str]:
+    """Return *args* with the global options first, wherever they stood before ``--``."""
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = list(args)
+    while waiting:
+        arg = waiting.pop(0)
+        name, joined, _ = arg.partition("=")
+        if arg == "--":
+            return [*front, *rest, arg, *waiting]
+        if arg in ("-v", "--verbose"):
+            front.append("--verbose")
+        elif GLOBAL.get(name) and joined:
+            front.append(arg)
+        elif GLOBAL.get(arg) and waiting:
+            front += [arg, waiting.pop(0)]
+        else:
+            rest.append(arg)
+    return front + rest
+
+
+def _is_usage(error: Exception) -> bool:
+    """Return whether the parser complains: typer tells that itself, with exit code 2."""
+    return hasattr(error, "exit_code") and hasattr(error, "format_message")
