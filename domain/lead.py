@@ -110,7 +110,11 @@ class Lead:
     __hash__ = None  # type: ignore[assignment]  # mutable, as mypy's stub of object forbids to say
 
     def forget_bounds(self) -> None:
-        """Drop what saves work in ``decide``; call it after changing the facts by other means."""
+        """Drop what saves work in ``decide``.
+
+        Call it before deciding by another policy, or after changing the lead by other means than
+        ``evolve``.
+        """
         self.ceiling, self.hot_until, self.cold_until = None, -1, -1
         self.pending = None
 
