@@ -106,7 +106,7 @@ class Batch:
             lead_no = lead_of.get(stream)
             if lead_no is not None:
                 misses.setdefault(lead_no, []).append(stream)
-            elif _has_keys(group):
+            elif has_keys(group):
                 lead_no = self._new_lead()
                 self.rows.streams.append((stream, lead_no))
                 if self.first[stream] <= FIRST_VERSION:
@@ -232,7 +232,7 @@ class Batch:
         return events[: self.first[stream] - FIRST_VERSION + len(group)]
 
 
-def _has_keys(events: Iterable[Event]) -> bool:
+def has_keys(events: Iterable[Event]) -> bool:
     """Return whether any of the facts carries an identifier."""
     for event in events:
         if type(event) is Fact and event.person is not None and event.person["keys"]:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from domain.events import LeadMerged
 from domain.policy import Policy
 from projections.batch import Batch, Events, Memory
+from projections.digest import digests
 from projections.history import History
 from projections.schema import read_models
 from projections.setup import VERSION, create
@@ -57,6 +58,10 @@ class Runner:
     def lag(self) -> int:
         """Return how many positions of the log are still to come; raise NotReady."""
         return max(0, self.history.head() - self.checkpoint())
+
+    def digest(self) -> dict[str, str]:
+        """Return the SHA-256 of each read model by name; see ``projections.digest``."""
+        return digests(self.engine)
 
     def _read_checkpoint(self) -> Checkpoint:
         found = self._writer.checkpoint()

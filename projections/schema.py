@@ -107,6 +107,16 @@ currencies = Table(
     comment="Currencies, to write minor units as decimals",
 )
 
+stage_order = Table(
+    "stage_order",
+    metadata,
+    Column("stage", Text, primary_key=True, comment="Stage code"),
+    Column("n", Integer, nullable=False, comment="Place in machine order, from 1"),
+    Column("rank", Integer, comment="Place on the way to a deal; null off the way"),
+    Column("is_path", Integer, nullable=False, comment="1 for the stages of the way itself"),
+    comment="The stages, to sort by and to see what a skip reached",
+)
+
 
 def is_postgresql(dialect: Dialect) -> bool:
     """Return whether the database is PostgreSQL."""

@@ -63,6 +63,16 @@ class Writer(ABC):
         Raises Moved when the checkpoint is not at *old* any more; nothing is written then.
         """
 
+    def set_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Put the checkpoint of a set that is not live yet."""
+        table = self.tables[checkpoints.name]
+        with self.engine.begin() as connection:
+            connection.execute(
+                table.update()
+                .where(table.c.name == SET)
+                .values(**msgspec.structs.asdict(checkpoint))
+            )
+
     @abstractmethod
     def fill(self, rows: Rows) -> None:
         """Write the new rows of *rows*, in a transaction of its own: nobody sees the set yet."""

@@ -1,0 +1,183 @@
+"""Views for people: real timestamps, exact decimals, the id of the lead in every row.
+
+Each view is written once; three words in it differ between the databases: ``@at(x)`` shows
+microseconds as a timestamp (ISO 8601 text on SQLite), ``@money(x)`` minor units of the joined
+currency ``c`` as an exact decimal (text on SQLite), ``@bool(x)`` a flag.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from sqlalchemy import Connection, Dialect, text
+
+from projections.credit import STORED
+from projections.naming import LIVE, schema_of
+from projections.schema import is_postgresql, metadata
+
+_VIEWS: Final[Mapping[str, tuple[str, str]]] = {
+    "v_pipeline": (
+        "Where every lead stands now",
+        """
+SELECT p.lead_id, p.stage, p.cycle, p.cycle_kind, @at(p.entered_at_us) AS entered_at,
+  @at(p.captured_at_us) AS captured_at, @at(p.first_event_at_us) AS first_event_at,
+  @at(p.last_event_at_us) AS last_event_at, p.events, p.prospect_events, p.rep_events,
+  p.machine_events, @bool(p.is_hot) AS is_hot, p.owner, p.touches,
+  @at(p.first_touch_at_us) AS first_touch_at, p.channel, p.source, p.medium, p.campaign, p.party,
+  p.country, p.region, p.seniority, p.company, p.company_domain, p.company_size, p.industry,
+  p.product, p.deals_open, p.deals_won, p.deals_lost
+FROM pipeline p""",
+    ),
+    "v_stages": (
+        "Every entry of a lead into a stage",
+        """
+SELECT p.lead_id, s.n, s.stage, s.cycle, s.cycle_kind, @at(s.entered_at_us) AS entered_at,
+  @at(s.exited_at_us) AS exited_at, s.dwell_us / 1000000 AS dwell_seconds, s.previous,
+  @bool(s.is_first) AS is_first, s.rule, s.policy, s.fact_source, s.fact_id
+FROM stages s JOIN pipeline p ON p.lead_no = s.lead_no""",
+    ),
+    "v_touches": (
+        "Every human touch",
+        """
+SELECT p.lead_id, t.n, @at(t.at_us) AS occurred_at, t.channel, t.source, t.medium, t.campaign,
+  t.content, t.term, t.party, @bool(t.is_collapsed) AS is_collapsed, t.type, t.fact_source,
+  t.fact_id
+FROM touches t JOIN pipeline p ON p.lead_no = t.lead_no""",
+    ),
+    "v_conversions": (
+        "First entries into mql, sql and opportunity per cycle, and every deal won",
+        """
+SELECT p.lead_id, k.n, k.kind, @at(k.at_us) AS converted_at, k.cycle, k.opportunity,
+  @money(k.amount_minor) AS amount, k.currency, k.journey_touches
+FROM conversions k JOIN pipeline p ON p.lead_no = k.lead_no
+LEFT JOIN currencies c ON c.currency = k.currency""",
+    ),
+    "v_credit": (
+        "What each touch earns of each conversion; one row per model",
+        "\nUNION ALL".join(
+            f"""
+SELECT p.lead_id, '{name}' AS model, k.n AS conversion, k.kind, @at(k.at_us) AS converted_at,
+  r.touch, coalesce(t.channel, '(none)') AS channel, t.source, t.medium, t.campaign,
+  @nano(r.{name}_nano) AS credit, @money(r.{name}_minor) AS amount, k.currency
+FROM credit r JOIN conversions k ON k.lead_no = r.lead_no AND k.n = r.n
+JOIN pipeline p ON p.lead_no = r.lead_no
+LEFT JOIN touches t ON t.lead_no = r.lead_no AND t.n = r.touch
+LEFT JOIN currencies c ON c.currency = k.currency
+WHERE r.{name}_nano > 0 OR r.{name}_minor <> 0"""  # noqa: S608 - the names of our own models
+            for name in STORED
+        ),
+    ),
+    "v_opportunities": (
+        "Every opportunity",
+        """
+SELECT p.lead_id, o.n, o.opportunity, o.status, @money(o.amount_minor) AS amount, o.currency,
+  o.product, o.stage_name, @at(o.created_at_us) AS created_at, @at(o.closed_at_us) AS closed_at,
+  o.owner, o.reason, o.competitor
+FROM opportunities o JOIN pipeline p ON p.lead_no = o.lead_no
+LEFT JOIN currencies c ON c.currency = o.currency""",
+    ),
+    "v_people": (
+        "Who the leads are: personal data",
+        """
+SELECT p.lead_id, w.name, w.email, w.phone, w.identifiers
+FROM people w JOIN pipeline p ON p.lead_no = w.lead_no""",
+    ),
+    "v_funnel": (
+        "How many leads entered and reached each stage; a skipped stage is reached, not entered",
+        """
+SELECT o.stage, o.n,
+  (SELECT count(DISTINCT s.lead_no) FROM stages s WHERE s.stage = o.stage) AS entered,
+  (SELECT count(DISTINCT s.lead_no) FROM stages s JOIN stage_order e ON e.stage = s.stage
+   WHERE s.stage = o.stage OR (o.is_path = 1 AND e.rank > o.rank)) AS reached
+FROM stage_order o""",
+    ),
+    "v_sources": (
+        "Leads, and how many of them ever entered a stage, by first touch",
+        """
+SELECT coalesce(p.channel, '(none)') AS channel, p.source, count(*) AS leads,
+  count(CASE WHEN e.mql = 1 THEN 1 END) AS mql, count(CASE WHEN e.sal = 1 THEN 1 END) AS sal,
+  count(CASE WHEN e.sql = 1 THEN 1 END) AS sql,
+  count(CASE WHEN e.opportunity = 1 THEN 1 END) AS opportunity,
+  count(CASE WHEN e.won = 1 THEN 1 END) AS won
+FROM pipeline p LEFT JOIN (
+  SELECT lead_no, max(CASE stage WHEN 'mql' THEN 1 ELSE 0 END) AS mql,
+    max(CASE stage WHEN 'sal' THEN 1 ELSE 0 END) AS sal,
+    max(CASE stage WHEN 'sql' THEN 1 ELSE 0 END) AS sql,
+    max(CASE stage WHEN 'opportunity' THEN 1 ELSE 0 END) AS opportunity,
+    max(CASE stage WHEN 'won' THEN 1 ELSE 0 END) AS won
+  FROM stages GROUP BY lead_no) e ON e.lead_no = p.lead_no
+GROUP BY p.channel, p.source""",
+    ),
+}
+
+_WORDS: Final = re.compile(r"@(at|money|nano|bool)\(([a-z_.]+)\)")
+
+_SQLITE: Final = {
+    "at": "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000, 'unixepoch')"
+    " || printf('.%06dZ', {0} % 1000000)",
+    "money": "CASE WHEN {0} IS NULL THEN NULL WHEN coalesce(c.exponent, 0) = 0 THEN CAST({0} AS"
+    " TEXT) ELSE printf('%s%d.%0*d', CASE WHEN {0} < 0 THEN '-' ELSE '' END, abs({0}) / c.unit,"
+    " c.exponent, abs({0}) % c.unit) END",
+    "nano": "printf('%d.%09d', {0} / 1000000000, {0} % 1000000000)",
+    "bool": "{0}",
+}
+_POSTGRESQL: Final = {
+    "at": "TIMESTAMP WITH TIME ZONE 'epoch' + {0} * INTERVAL '1 microsecond'",
+    "money": "round({0}::numeric / coalesce(c.unit, 1), coalesce(c.exponent, 0))",
+    "nano": "round({0}::numeric / 1000000000, 9)",
+    "bool": "({0} = 1)",
+}
+
+
+def view_texts(dialect: Dialect) -> dict[str, str]:
+    """Return the query of each view in the words of the database."""
+    words = _POSTGRESQL if is_postgresql(dialect) else _SQLITE
+    return {
+        name: _WORDS.sub(lambda match: words[match[1]].format(match[2]), query).strip()
+        for name, (_, query) in _VIEWS.items()
+    }
+
+
+def create_views(connection: Connection, which: str = LIVE) -> None:
+    """Create all views of a set, with comments where the database keeps them.
+
+    On SQLite only the live set has views: they are about tables by name.
+    """
+    dialect = connection.dialect
+    schema = schema_of(dialect, which)
+    if schema is not None:
+        # unqualified names in the views become the tables of this set, and stay these
+        connection.execute(
+            text("SELECT set_config('search_path', :schema, true)"), {"schema": schema}
+        )
+    elif which != LIVE:
+        return
+    for name, query in view_texts(dialect).items():
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
+    if schema is not None:
+        for statement in _comments():
+            connection.exec_driver_sql(statement)
+
+
+def drop_views(connection: Connection) -> None:
+    """Drop the views of the live set."""
+    for name in _VIEWS:
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+
+
+def _comments() -> Iterator[str]:
+    for name, (comment, query) in _VIEWS.items():
+        yield f"COMMENT ON VIEW {name} IS {_quoted(comment)}"
+        table = metadata.tables.get(name.removeprefix("v_"))
+        if table is None:
+            continue
+        shown = set(re.findall(r"(?:AS |[a-z]\.)([a-z_]+)(?=,|\nFROM)", query.split("UNION")[0]))
+        for column in table.columns:
+            label = column.name.removesuffix("_us").replace("_minor", "")
+            if label in shown and column.comment:
+                said = column.comment.removesuffix(" (microseconds UTC)")
+                yield f"COMMENT ON COLUMN {name}.{label} IS {_quoted(said)}"
+
+
+def _quoted(words: str) -> str:
+    return "'" + words.replace("'", "''") + "'"

@@ -1,0 +1,157 @@
+"""Whatever the order, the batches and the database: the same facts give the same rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine
+
+from domain.events import Fact, StageEntered, ThresholdCrossed
+from domain.lead import as_occurred
+from leadflow.policies import load_policy
+from projections.runner import Runner
+from tests.projections_kit import DAY, HOUR, MINUTE, START, Log
+
+POLICY = load_policy()
+
+PEOPLE = ("ada@example.com", "ben@example.com")
+KEYS = st.sampled_from(
+    [
+        *[[["email", one]] for one in PEOPLE],
+        [["anonymous_id", "v1"]],
+        [["anonymous_id", "v2"]],
+        [["email", PEOPLE[0]], ["anonymous_id", "v1"]],
+        [["email", PEOPLE[1]], ["anonymous_id", "v2"]],
+        [["phone", "+4420794600"], ["anonymous_id", "v2"]],
+    ]
+)
+TYPES = st.sampled_from(
+    [
+        ("page.viewed", {}),
+        ("page.viewed", {}),
+        ("demo.requested", {}),
+        ("trial.started", {}),
+        ("form.submitted", {"kind": "content"}),
+        ("lead.accepted", {}),
+        ("lead.assigned", {"owner": "anna"}),
+        ("lead.unassigned", {}),
+        ("lead.recycled", {"until": START + DAY}),
+        ("lead.disqualified", {}),
+        ("lead.reopened", {}),
+        ("opportunity.created", {"opportunity": "o1", "amount": 101, "currency": "EUR"}),
+        ("opportunity.created", {"opportunity": "o2"}),
+        ("opportunity.changed", {"opportunity": "o1", "amount": 1_000_003, "currency": "EUR"}),
+        ("deal.won", {"amount": 70_001, "currency": "JPY", "product": "pump"}),
+        ("deal.won", {"opportunity": "o2"}),
+        ("deal.lost", {"opportunity": "o1", "reason": "price"}),
+    ]
+)
+TOUCHES = st.sampled_from(
+    [
+        None,
+        {"channel": "email", "source": "news", "party": "first"},
+        {"channel": "paid_search", "source": "google", "campaign": "Püm\u0301pe"},
+        {"channel": "direct"},
+    ]
+)
+TRAITS = st.sampled_from(
+    [
+        None,
+        None,
+        {"seniority": "c_level", "country": "DE", "company": {"size": "2000+", "name": "Acme"}},
+        {"country": "JP"},
+    ]
+)
+# few instants, so that many facts share one
+INSTANTS = st.one_of(
+    st.integers(0, 3).map(lambda n: n * HOUR),
+    st.sampled_from([10 * MINUTE, 40 * MINUTE, 5 * DAY, 95 * DAY]),
+)
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> list[Fact]:
+    """Return facts of a few people, in canonical order."""
+    made = []
+    for n in range(draw(st.integers(1, 24))):
+        (type_, data), keys, at = draw(TYPES), draw(KEYS), START + draw(INSTANTS)
+        made.append(
+            Fact(
+                type=type_,
+                source=draw(st.sampled_from(["/a", "/b"])),
+                id=f"f{n}",
+                at=at,
+                recorded_at=at,
+                sequence=draw(st.sampled_from([-1, 1, 2])),
+                actor=draw(st.sampled_from(["prospect", "rep", "machine", "unknown"])),
+                touch=draw(TOUCHES),
+                person={"keys": keys, **dict(keys)},
+                traits=draw(TRAITS),
+                data=data or None,
+            )
+        )
+    return sorted(made, key=lambda fact: fact.order)
+
+
+def projected(
+    log: Log, batch: int, url: str = "sqlite://", *, restart: bool = False
+) -> dict[str, str]:
+    engine = create_engine(url)
+    runner = Runner(engine, log, POLICY)
+    runner.create()
+    if restart:
+        while new := log.stream(runner.checkpoint(), batch):
+            Runner(engine, Upto(log, new[-1][0]), POLICY).catch_up(batch)
+    runner.catch_up(batch)
+    found = runner.digest()
+    engine.dispose()
+    return found
+
+
+class Upto(Log):
+    """A log that ends early; what a runner sees that is stopped there."""
+
+    def __init__(self, log: Log, position: int) -> None:
+        super().__init__(log.policy)
+        self.__dict__.update(log.__dict__)
+        self.position = position
+
+    def stream(self, after: int, limit: int) -> list[Any]:
+        return [row for row in super().stream(after, limit) if row[0] <= self.position]
+
+
+@given(facts(), st.data(), st.integers(1, 30))
+@settings(max_examples=150)
+def test_any_arrival_order_and_any_batch_size_give_the_same_rows(
+    known: list[Fact], data: st.DataObject, batch: int
+) -> None:
+    arrived = data.draw(st.permutations(known))
+
+    assert projected(Log(POLICY, known), 1_000) == projected(Log(POLICY, arrived), batch)
+
+
+@given(facts(), st.integers(1, 5))
+@settings(max_examples=40)
+def test_a_runner_that_starts_again_after_each_batch_makes_the_same_rows(
+    known: list[Fact], batch: int
+) -> None:
+    log = Log(POLICY, known[::-1])
+
+    assert projected(log, 1_000) == projected(log, batch, restart=True)
+
+
+def _stages(events: Sequence[Any]) -> list[Any]:
+    return [event for event in events if isinstance(event, StageEntered | ThresholdCrossed)]
+
+
+@given(facts())
+def test_decisions_of_a_log_in_order_are_those_as_it_occurred(known: list[Fact]) -> None:
+    log = Log(POLICY, known)
+    for stream, rows in log.streams.items():
+        if stream in log.into or stream in log.into.values():
+            continue
+        events = [event for _, event in rows]
+        _, anew = as_occurred([e for e in events if isinstance(e, Fact)], POLICY)
+
+        assert _stages(events) == _stages([event for made in anew for event in made])
