@@ -60,7 +60,7 @@ class given:  # noqa: N801 - reads as a sentence
 
     def then(self, *expected: Outcome) -> "given":
         """Assert that *expected* are the decisions taken since, in this order."""
-        decisions = [event for event in self.events if not isinstance(event, Fact)]
-        assert list(expected) == [outcome(event) for event in decisions]
+        found = [outcome(event) for event in self.events if not isinstance(event, Fact)]
+        assert list(expected) == found, f"expected {list(expected)}, decided {found}"
         self.events = []
         return self
