@@ -29,7 +29,7 @@ def person(*keys: tuple[str, str]) -> dict[str, Any]:
 ADA: Final = person(("email", "ada@example.com"))
 
 
-def fact(type_: str, day: float = 0, **fields: Any) -> Fact:
+def fact(type_: str, day: float = 0, /, **fields: Any) -> Fact:
     """Return a fact of Ada's, *day* days after START.
 
     Fields of a fact are its own (``id``, ``actor``, ``traits``, ...), all others are its data.
