@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
@@ -33,6 +34,9 @@ FINDINGS: Final = 3
 
 GLOBAL: Final = {"--database": True, "--kafka": True, "--policy": True, "-v": False}
 """Options of every command, and whether they take a value: they may stand anywhere."""
+
+_PIPED: Final = 140
+"""Characters of a line where the answer goes into a file or a pipe."""
 
 _EVERY: Final = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -162,8 +166,9 @@ KnownAt = Annotated[
 
 
 def out() -> Console:
-    """Return the console of answers."""
-    return Console(highlight=False)
+    """Return the console of answers; into a file or a pipe lines are longer than on a terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPED)
 
 
 def err() -> Console:
@@ -191,10 +196,15 @@ def note(words: str) -> None:
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a table; columns whose name begins with ``>`` are numbers and stand to the right."""
+    """Return a table; columns named ``>...`` are numbers, to the right, ``=...`` are never cut."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in columns:
-        made.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")
+        made.add_column(
+            name.lstrip(">="),
+            justify="right" if name.startswith(">") else "left",
+            no_wrap=name.startswith((">", "=")),
+            overflow="fold",
+        )
     for row in rows:
         made.add_row(*(escape(cell_text(cell)) for cell in row))
     return made
@@ -215,7 +225,7 @@ def cell_text(value: Any) -> str:
 
 def amounts_text(amounts: Sequence[dict[str, str]]) -> str:
     """Return amounts of money as people read them."""
-    return ", ".join(f"{float(one['amount']):,.2f} {one['currency']}" for one in amounts) or "-"
+    return ", ".join(f"{Decimal(one['amount']):,} {one['currency']}" for one in amounts) or "-"
 
 
 def percent(rate: float | None) -> str:

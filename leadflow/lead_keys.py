@@ -1,0 +1,109 @@
+"""Find a lead by whatever a person knows of it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from consumers import normalise
+from domain.events import Identifier
+from leadflow.app import App
+from leadflow.leads import LeadUnknown
+from leadflow.store.tables import SCHEMA, identifiers, merged_streams
+from projections.pipeline import pipeline
+from projections.schema import lead_streams
+
+HOW: Final = (
+    "give a lead id, an e-mail address, a phone number with its country (+49...), SYSTEM:ID,"
+    " anonymous_id:VALUE or subject:SOURCE:VALUE"
+)
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class KeyUnclear(Exception):
+    """The key fits several leads: the message names them."""
+
+
+def stream_of_key(app: App, key: str) -> str:
+    """Return the stream of the lead that *key* names: an id, or an identifier.
+
+    Raises LeadUnknown, KeyUnclear and StoreUnavailable.
+    """
+    key = key.strip()
+    if _UUID.fullmatch(key.lower()):
+        found = _stream_of_id(app, key.lower())
+        if found is not None:
+            return found
+    known = app.store.leads_of(dict.fromkeys(_readings(key)))
+    if not known:
+        known = _by_value(app, key)
+    leads = sorted(set(known.values()))
+    if not leads:
+        raise LeadUnknown(f"no lead is known by {key!r}; {HOW}")
+    if len(leads) > 1:
+        places = ", ".join(sorted(f"{kind}:{value}" for kind, value in known)[:5])
+        raise KeyUnclear(f"{key!r} fits {len(leads)} leads: {places}; say which")
+    return leads[0]
+
+
+def _stream_of_id(app: App, lead_id: str) -> str | None:
+    """Return the stream of a lead id, or of an id by which the lead was known before."""
+    query = (
+        select(lead_streams.c.stream)
+        .join(pipeline, pipeline.c.lead_no == lead_streams.c.lead_no)
+        .where(pipeline.c.lead_id == lead_id)
+        .limit(1)
+    )
+    with app.connect() as connection:
+        found = connection.execute(query).scalar()
+    # Without a read model, or before it has caught up, the id may be the stream's own name.
+    stream = lead_id if found is None else str(found)
+    with _tables(app) as connection:
+        target = connection.execute(
+            select(merged_streams.c.lead).where(merged_streams.c.stream == stream)
+        ).scalar()
+    if target is not None:
+        return str(target)
+    return stream if app.store.rows_of([stream]) else None
+
+
+def _readings(key: str) -> Iterator[Identifier]:
+    """Yield the identifiers that *key* can mean."""
+    if "@" in key and ":" not in key:
+        try:
+            yield "email", normalise.email(key)
+        except ValueError:
+            yield "email", key.lower()
+    phone = normalise.phone(key, None)
+    if phone is not None:
+        yield "phone", phone
+    kind, colon, value = key.partition(":")
+    if not colon:
+        return
+    if kind in ("email", "phone"):
+        yield from _readings(value)
+        yield kind, value
+    elif kind in ("subject", "external"):
+        # The source may hold colons, as in https://example.com, and so may the value.
+        for found in re.finditer(":", value):
+            yield f"{kind}:{value[: found.start()]}", value[found.end() :]
+    elif kind == "anonymous_id":
+        yield kind, value
+    for found in re.finditer(":", key):
+        yield f"external:{key[: found.start()]}", key[found.end() :]
+
+
+def _by_value(app: App, value: str) -> dict[Identifier, str]:
+    """Return the identifiers of whatever kind that have exactly this value."""
+    table = identifiers
+    query = select(table.c.kind, table.c.value, table.c.lead).where(table.c.value == value).limit(9)
+    with _tables(app) as connection:
+        return {(kind, text): lead for kind, text, lead in connection.execute(query)}
+
+
+def _tables(app: App) -> Connection:
+    schema = SCHEMA if app.engine.dialect.name == "postgresql" else None
+    options: dict[str, Any] = {"schema_translate_map": {SCHEMA: schema}}
+    return app.engine.execution_options(**options).connect()

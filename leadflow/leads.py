@@ -1,0 +1,396 @@
+"""One lead from the store: what it is, what it went through, and why.
+
+Without ``as_of`` and ``known_at`` the stage is the one that was decided, fact by fact as the log
+brought them. With either, only the facts count that had happened or had been recorded by then; the
+decisions stand where these are the first facts of a lead that came in order, else they are taken
+anew, as if every fact had arrived when it happened. Everything else is a fold of the facts in
+canonical order.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from domain.events import Decision, Event, Fact, LeadMerged, StageEntered, topic_of
+from domain.identity import known_by, lead_id
+from domain.lead import Lead, as_occurred, canonical, fold, fold_streams
+from domain.policy import Policy
+from domain.scoring import Score, contributions, score
+from leadflow.amounts import decimal_text, points
+from leadflow.instants import rfc3339
+from leadflow.store.base import Store
+from leadflow.store.codec import decode
+from leadflow.summaries import summary
+from projections.rows import Rows
+from projections.view import View, from_history
+
+FactId = tuple[str, str]
+"""Source and id."""
+
+
+class LeadUnknown(Exception):
+    """Nobody is known by the key, or was at the instant asked for."""
+
+
+@dataclass(slots=True)
+class Dossier:
+    """All that is known of one lead at one moment."""
+
+    lead_id: str
+    facts: list[Fact]
+    """In canonical order, those that count."""
+    positions: Mapping[FactId, int]
+    """Where each fact is in the log."""
+    decisions: Mapping[FactId, list[Decision]]
+    decided: Lead
+    """The lead as it was decided."""
+    occurred: Sequence[Sequence[Event]]
+    """Per fact in canonical order: the fact and the decisions, as it occurred."""
+    view: View
+    rows: Rows
+    """What the read models hold of the lead."""
+    policy: Policy
+    at: int
+    """The instant that scores are told for, microseconds UTC."""
+
+    def score(self) -> Score:
+        """Return the score at the instant of the dossier."""
+        return score(self.facts, self.policy, self.at)
+
+
+def open_dossier(
+    store: Store,
+    policy: Policy,
+    stream: str,
+    *,
+    now: int,
+    as_of: int | None = None,
+    known_at: int | None = None,
+) -> Dossier:
+    """Return what is known of the lead whose stream is *stream*; instants are microseconds UTC.
+
+    Scores are told for *as_of*, else *known_at*, else *now*. Raises LeadUnknown and
+    StoreUnavailable.
+    """
+    merged = store.merged([stream])
+    rows_of = store.positions_of([stream, *merged])
+    positions: dict[FactId, int] = {}
+    streams: dict[str, list[Event]] = {}
+    for position, name, _version, topic, state in rows_of:
+        event = decode(topic, state)
+        streams.setdefault(name, []).append(event)
+        if isinstance(event, Fact):
+            positions.setdefault((event.source, event.id), position)
+    everything = [
+        event for events in streams.values() for event in events if isinstance(event, Fact)
+    ]
+    known = known_by(canonical(everything))
+    if known is None:
+        raise LeadUnknown("no lead is known by it")
+    kept = [
+        fact
+        for fact in everything
+        if (as_of is None or fact.at <= as_of)
+        and (known_at is None or fact.recorded_at <= known_at)
+    ]
+    if not kept:
+        moment = rfc3339(min(one for one in (as_of, known_at) if one is not None))
+        raise LeadUnknown(f"nothing was known of the lead at {moment}")
+    streams = _cut(streams, stream, kept, whole=len(kept) == len(everything))
+    occurred, history = as_occurred(kept, policy)
+    rows = Rows()
+    view = from_history(1, list(streams), list(streams.values()), policy, rows)
+    view.settle(rows)
+    if stream in streams:
+        decided, decisions = fold_streams(streams, stream), _decisions(streams.values())
+    else:
+        decided, decisions = occurred, _decisions(history)
+    return Dossier(
+        lead_id=lead_id(known),
+        facts=canonical(kept),
+        positions=positions,
+        decisions=decisions,
+        decided=decided,
+        occurred=history,
+        view=view,
+        rows=rows,
+        policy=policy,
+        at=now if as_of is None and known_at is None else _first(as_of, known_at),
+    )
+
+
+def _first(*instants: int | None) -> int:
+    return next(instant for instant in instants if instant is not None)
+
+
+def _cut(
+    streams: dict[str, list[Event]], stream: str, kept: list[Fact], *, whole: bool
+) -> dict[str, list[Event]]:
+    """Return the streams with the facts that are *kept*.
+
+    Decisions come along where they stand: where all facts are kept, or the first ones of a lead
+    that came in order. Else there is one nameless stream of the facts alone.
+    """
+    if whole:
+        return streams
+    if len(streams) == 1 and fold(streams[stream]).in_order:
+        ids = {(fact.source, fact.id) for fact in kept}
+        events = []
+        for event in streams[stream]:
+            if (event.source, event.id) not in ids:
+                break
+            events.append(event)
+        if sum(isinstance(event, Fact) for event in events) == len(kept):
+            return {stream: events}
+    return {"": list(kept)}
+
+
+def _decisions(histories: Iterable[Iterable[Event]]) -> dict[FactId, list[Decision]]:
+    """Return the decisions by the fact that caused them; of a merge, the lead's own half."""
+    found: dict[FactId, list[Decision]] = {}
+    for events in histories:
+        for event in events:
+            if isinstance(event, Fact) or (isinstance(event, LeadMerged) and event.into):
+                continue
+            found.setdefault((event.source, event.id), []).append(event)
+    return found
+
+
+# --- show ---------------------------------------------------------------------------------------
+
+
+def show(dossier: Dossier) -> dict[str, Any]:
+    """Return the document of `leadflow lead show`."""
+    lead, view = dossier.decided, dossier.view
+    touches = dossier.rows.touches
+    return {
+        "lead_id": dossier.lead_id,
+        "as_of": rfc3339(dossier.at),
+        "stage": lead.stage,
+        "stage_as_occurred": view.stage,
+        "cycle": lead.cycle,
+        "entered_at": None if lead.entered_at is None else rfc3339(lead.entered_at),
+        "score": score_document(dossier.score()),
+        "owner": view.owner,
+        "identifiers": [{"kind": kind, "value": value} for kind, value in view.identifiers],
+        "first_touch": _touch(touches[0]) if touches else None,
+        "last_touch": _touch(touches[-1]) if touches else None,
+        "opportunities": [_opportunity(row) for row in dossier.rows.opportunities],
+        "consent": consent(dossier.facts),
+        "events": len(dossier.facts),
+    }
+
+
+def score_document(found: Score) -> dict[str, Any]:
+    """Return a score in points, exact to six decimals."""
+    return {
+        "fit": points(found.fit),
+        "engagement": points(found.engagement),
+        "total": points(found.total),
+        "grade": found.grade,
+    }
+
+
+def _touch(row: tuple[Any, ...]) -> dict[str, Any]:
+    _, _, at, channel, source, medium, campaign, *_ = row
+    return {
+        "channel": channel,
+        "source": source,
+        "medium": medium,
+        "campaign": campaign,
+        "at": rfc3339(at),
+    }
+
+
+def _opportunity(row: tuple[Any, ...]) -> dict[str, Any]:
+    _, _, name, status, amount, currency, product, stage, created, closed, owner, *_ = row
+    return {
+        "opportunity": name,
+        "status": status,
+        "amount": None if amount is None else decimal_text(amount, currency),
+        "currency": currency,
+        "product": product,
+        "stage": stage,
+        "created_at": rfc3339(created),
+        "closed_at": None if closed is None else rfc3339(closed),
+        "owner": owner,
+    }
+
+
+def consent(facts: Sequence[Fact]) -> list[dict[str, Any]]:
+    """Return the latest word per purpose and channel; a withdrawal wins over its own instant.
+
+    *facts* come in canonical order. A channel of None means all channels.
+    """
+    latest: dict[tuple[str, str | None], tuple[int, bool, Fact]] = {}
+
+    def hear(fact: Fact, purpose: Any, channel: Any, *, granted: bool) -> None:
+        key = (str(purpose), None if channel is None else str(channel))
+        known = latest.get(key)
+        if known is not None and known[0] == fact.at and not known[1]:
+            return
+        latest[key] = (fact.at, granted, fact)
+
+    for fact in facts:
+        if fact.type in ("consent.granted", "consent.withdrawn"):
+            granted = fact.type == "consent.granted"
+            hear(fact, fact.get("purpose"), fact.get("channel"), granted=granted)
+        for one in fact.get("consent") or ():
+            granted = bool(one.get("granted"))
+            hear(fact, one.get("purpose"), one.get("channel"), granted=granted)
+    return [
+        {
+            "purpose": purpose,
+            "channel": channel,
+            "granted": granted,
+            "at": rfc3339(at),
+            "source": fact.source,
+            "id": fact.id,
+        }
+        for (purpose, channel), (at, granted, fact) in sorted(
+            latest.items(), key=lambda item: (item[0][0], item[0][1] or "")
+        )
+    ]
+
+
+# --- timeline -----------------------------------------------------------------------------------
+
+
+def timeline(dossier: Dossier) -> dict[str, Any]:
+    """Return the document of `leadflow lead timeline`: one entry per fact, as it happened.
+
+    *stage* and *score* are those right after the fact, as it occurred; *decisions* are those that
+    were taken. They tell different stories where facts came late: such a fact is marked *late*.
+    """
+    stage: str | None = None
+    entries: list[dict[str, Any]] = []
+    scores = _scores(dossier)
+    for (fact, *follows), scored in zip(dossier.occurred, scores, strict=True):
+        if not isinstance(fact, Fact):
+            raise TypeError("a history begins with its fact")
+        for event in follows:
+            if isinstance(event, StageEntered):
+                stage = event.stage
+        key = (fact.source, fact.id)
+        position = dossier.positions[key]
+        entries.append(
+            {
+                "position": position,
+                "type": fact.type,
+                "occurred_at": rfc3339(fact.at),
+                "recorded_at": rfc3339(fact.recorded_at),
+                "late": False,
+                "source": fact.source,
+                "id": fact.id,
+                "actor": fact.actor,
+                "summary": summary(fact),
+                "stage": stage,
+                "score": scored,
+                "decisions": [_decision(one) for one in dossier.decisions.get(key, ())],
+            }
+        )
+    # A fact is late when the log had already brought one that happened after it.
+    earliest: int | None = None
+    for entry in reversed(entries):
+        position = entry["position"]
+        entry["late"] = earliest is not None and position > earliest
+        earliest = position if earliest is None else min(earliest, position)
+    return {"lead_id": dossier.lead_id, "events": entries}
+
+
+def _scores(dossier: Dossier) -> list[dict[str, Any]]:
+    """Return the score right after each fact; facts that no rule looks at change it by time only."""
+    policy = dossier.policy
+    counting: list[Fact] = []
+    found = []
+    for fact in dossier.facts:
+        if fact.type in policy.rules_of or fact.traits:
+            counting.append(fact)
+        found.append(score_document(score(counting, policy, fact.at)))
+    return found
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "type": topic_of(decision),
+        "rule": decision.rule,
+        "policy": decision.policy,
+    }
+    if isinstance(decision, StageEntered):
+        document |= {
+            "stage": decision.stage,
+            "cycle": decision.cycle,
+            "previous": decision.previous,
+        }
+    elif isinstance(decision, LeadMerged):
+        document |= {"other": decision.other, "stage": decision.stage}
+    else:
+        document |= {"threshold": decision.threshold, "direction": decision.direction}
+    return document
+
+
+# --- explain ------------------------------------------------------------------------------------
+
+
+def explain(dossier: Dossier) -> dict[str, Any]:
+    """Return the document of `leadflow lead explain`: every point, and the cause of the stage.
+
+    What is counted sums to fit and engagement exactly.
+    """
+    parts = contributions(dossier.facts, dossier.policy, dossier.at)
+    found = dossier.score()
+    for axis, total in (("fit", found.fit), ("engagement", found.engagement)):
+        counted = sum(part.counted for part in parts if part.axis == axis)
+        if counted != total:
+            raise AssertionError(f"{axis}: contributions count {counted}, the score is {total}")
+    entered = _stage_entered(dossier)
+    return {
+        "lead_id": dossier.lead_id,
+        "as_of": rfc3339(dossier.at),
+        "score": score_document(found),
+        "contributions": [
+            {
+                "rule": part.rule,
+                "axis": part.axis,
+                "source": part.source,
+                "id": part.id,
+                "occurred_at": rfc3339(part.at),
+                "points": points(part.points),
+                "decayed": points(part.decayed),
+                "counted": points(part.counted),
+            }
+            for part in parts
+        ],
+        "stage": {
+            "stage": dossier.decided.stage,
+            "entered_at": None if entered is None else rfc3339(entered.at),
+            "rule": None if entered is None else entered.rule,
+            "policy": None if entered is None else entered.policy,
+            "source": None if entered is None else entered.source,
+            "id": None if entered is None else entered.id,
+        },
+    }
+
+
+def _stage_entered(dossier: Dossier) -> StageEntered | None:
+    """Return the decision by which the lead is in its stage."""
+    lead = dossier.decided
+    candidates = [
+        decision
+        for decisions in dossier.decisions.values()
+        for decision in decisions
+        if isinstance(decision, StageEntered)
+        and decision.stage == lead.stage
+        and decision.at == lead.entered_at
+        and decision.cycle == lead.cycle
+    ]
+    if candidates or lead.stage is None:
+        return candidates[-1] if candidates else None
+    # A merge took the stage from the facts of both leads: they say what led to it.
+    entries = [
+        event
+        for events in dossier.occurred
+        for event in events
+        if isinstance(event, StageEntered) and event.stage == lead.stage
+    ]
+    return entries[-1] if entries else None
