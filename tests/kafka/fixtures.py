@@ -1,9 +1,12 @@
 """Give tests a broker: Apache Kafka, or Tansu where Java or Maven Central is missing."""
 
+import gc
 import os
 import sys
 import uuid
+import warnings
 from collections.abc import Generator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
@@ -17,7 +20,7 @@ from tests.kafka.server import KafkaServer, Server, TansuServer
 PARTITIONS = 4
 """How many partitions the topics of tests have."""
 
-_said_so = False
+_SAID = pytest.StashKey[set[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,24 +31,34 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
 
 
-def new_server() -> Server:
+def pytest_sessionfinish() -> None:
+    """Free the last of those sockets before pytest counts what was left open."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def new_server(config: pytest.Config) -> Server:
     """Return a server that is not started yet: Apache Kafka, or Tansu with a loud line.
 
     With `CI=true` a missing Apache Kafka fails the test.
     """
-    global _said_so  # noqa: PLW0603 -- the line is said once a process, whichever fixture comes first
     try:
         return KafkaServer()
     except KafkaMissingError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(f"Apache Kafka is missing, and CI=true needs it: {error}")
-        if not _said_so:
-            _said_so = True
-            print(
-                f"\n*** APACHE KAFKA IS MISSING ({error}): its tests run on Tansu instead ***",
-                file=sys.__stderr__,
-            )
+        _say_once(config, f"*** APACHE KAFKA IS MISSING ({error}): its tests run on Tansu ***")
         return TansuServer()
+
+
+def _say_once(config: pytest.Config, line: str) -> None:
+    if line in config.stash.setdefault(_SAID, set()):
+        return
+    config.stash[_SAID].add(line)
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        print(f"\n{line}", file=sys.stderr, flush=True)
 
 
 def create_topic(bootstrap_servers: str, partitions: int = PARTITIONS) -> str:
@@ -73,9 +86,9 @@ class ProxiedBroker:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Generator[Server]:
+def kafka(pytestconfig: pytest.Config) -> Generator[Server]:
     """Give the broker of this test process; tests share it and keep to topics of their own."""
-    with new_server() as server:
+    with new_server(pytestconfig) as server:
         yield server
 
 
@@ -91,11 +104,22 @@ def topic(broker: str) -> str:
     return create_topic(broker)
 
 
+@pytest.fixture(scope="session")
+def _spare_kafka(pytestconfig: pytest.Config) -> Generator[Server]:
+    """Give the broker that tests may break; one for all of them, since a start takes seconds."""
+    server = new_server(pytestconfig)
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def own_kafka() -> Generator[Server]:
-    """Give a broker that this test alone may stop, kill and freeze."""
-    with new_server() as server:
-        yield server
+def own_kafka(_spare_kafka: Server) -> Server:
+    """Give a running broker that this test alone may stop, kill and freeze."""
+    if _spare_kafka.is_running:
+        _spare_kafka.thaw()
+    else:
+        _spare_kafka.start()
+    return _spare_kafka
 
 
 @pytest.fixture

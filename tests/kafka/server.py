@@ -107,14 +107,20 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def is_running(self) -> bool:
+        """Return whether the process is there, frozen or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """Return the process id of the running broker."""
         return self._running().pid
 
     def start(self) -> Self:
         """Start the process and return when the broker answers."""
-        if self._process is not None:
+        if self.is_running:
             raise BrokerFailedError("the broker is already running")
+        self._reap()
         with self._log.open("ab") as log:
             # A session of its own: Ctrl-C goes to the tests, which then stop the broker in order.
             self._process = subprocess.Popen(
