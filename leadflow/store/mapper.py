@@ -2,7 +2,8 @@
 
 Its environment: ``PERSISTENCE_MODULE=leadflow.store.sqlite`` (or ``.postgres``),
 ``MAPPER_TOPIC=leadflow.store.mapper:LeadMapper``, ``ORIGINATOR_ID_TYPE=text`` and
-``CREATE_TABLE=n``; on PostgreSQL also ``POSTGRES_SCHEMA=leadflow``.
+``CREATE_TABLE=n``; on PostgreSQL also ``POSTGRES_SCHEMA=leadflow``. It is for reading: what is to
+be written goes through intake, which decides.
 """
 
 from dataclasses import dataclass

@@ -8,18 +8,22 @@ vacuum; its database functions take no lock at all and lose events to readers: n
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Final
 
 import psycopg
+
+# The factory goes by its module: the library wants exactly one of that name's kind in ours.
+from eventsourcing import postgres as library
 from eventsourcing.persistence import InterfaceError, OperationalError, PersistenceError
 from eventsourcing.postgres import (
     PostgresApplicationRecorder,
     PostgresDatastore,
-    PostgresFactory,
 )
 from psycopg import errors
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Literal
+from psycopg_pool import PoolTimeout
 from sqlalchemy import URL
 
 from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreBroken, StoreUnavailable
@@ -30,6 +34,9 @@ from leadflow.store.tables import SCHEMA
 
 LOCK_TIMEOUT: Final = 30
 """Seconds to wait for another writer."""
+
+CONNECT_TIMEOUT: Final = 5
+"""Seconds to wait for a connection."""
 
 IDLE_TIMEOUT: Final = 60
 """Seconds after which the server ends a transaction whose client has fallen silent."""
@@ -54,10 +61,14 @@ class LeadRecorder(PostgresApplicationRecorder):
         ]
 
 
-class Factory(PostgresFactory):
+class Factory(library.PostgresFactory):
     """What ``PERSISTENCE_MODULE=leadflow.store.postgres`` gives the library's applications."""
 
     application_recorder_class = LeadRecorder
+
+    def application_recorder(self) -> LeadRecorder:
+        """Return a recorder on our log, whatever the application is called."""
+        return LeadRecorder(self.datastore)
 
 
 class PostgresTransaction(Transaction):
@@ -188,21 +199,29 @@ class PostgresStore(Store):
     """The event store in a PostgreSQL database, schema ``leadflow``."""
 
     def __init__(self, url: URL) -> None:
+        self._address: dict[str, Any] = {
+            "dbname": url.database or "",
+            "host": url.host or str(url.query.get("host", "")),
+            "port": url.port or 5432,
+            "user": url.username or "",
+            "password": url.password or "",
+        }
         self.datastore = PostgresDatastore(
-            dbname=url.database or "",
-            host=url.host or str(url.query.get("host", "")),
-            port=url.port or 5432,
-            user=url.username or "",
-            password=url.password or "",
+            **self._address,
             schema=SCHEMA,
             originator_id_type="text",
+            connect_timeout=CONNECT_TIMEOUT,
             lock_timeout=LOCK_TIMEOUT,
             idle_in_transaction_session_timeout=IDLE_TIMEOUT,
             pool_size=1,
             max_overflow=4,
             pre_ping=True,
         )
-        self.recorder = LeadRecorder(self.datastore)
+
+    @cached_property
+    def recorder(self) -> LeadRecorder:
+        """Return the library's recorder on our log; it asks the database for its types."""
+        return LeadRecorder(self.datastore)
 
     def close(self) -> None:
         """Close the pool of connections."""
@@ -215,10 +234,20 @@ class PostgresStore(Store):
             with self.datastore.get_connection() as connection:
                 yield connection
         except PersistenceError as error:
+            if isinstance(error.__cause__, PoolTimeout):
+                raise StoreUnavailable(f"PostgreSQL: {self._why_no_connection()}") from error
             named = _named_error(error)
             if named is None:
                 raise
             raise named from error
+
+    def _why_no_connection(self) -> str:
+        """Return what the pool does not say: why it could not connect."""
+        try:
+            psycopg.connect(**self._address, connect_timeout=CONNECT_TIMEOUT).close()
+        except psycopg.Error as error:
+            return str(error)
+        return f"no connection became free within {CONNECT_TIMEOUT} s"
 
     @contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:

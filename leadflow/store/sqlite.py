@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+# The factory goes by its module: the library wants exactly one of that name's kind in ours.
+from eventsourcing import sqlite as library
 from eventsourcing.persistence import Notification, PersistenceError, StoredEvent
 from eventsourcing.sqlite import (
     SQLiteApplicationRecorder,
@@ -19,7 +21,6 @@ from eventsourcing.sqlite import (
     SQLiteConnectionPool,
     SQLiteCursor,
     SQLiteDatastore,
-    SQLiteFactory,
 )
 
 from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreBroken, StoreUnavailable
@@ -157,7 +158,7 @@ def _named(row: Any) -> tuple[Any, ...]:
     return (*event, position)
 
 
-class Factory(SQLiteFactory):
+class Factory(library.SQLiteFactory):
     """What ``PERSISTENCE_MODULE=leadflow.store.sqlite`` gives the library's applications."""
 
     application_recorder_class = LeadRecorder
