@@ -211,10 +211,14 @@ facts = st.builds(
     until=st.integers(0, 90).map(lambda day: START + day * 86_400_000_000),
     traits=st.none() | st.just(VP),
 )
-moves = st.lists(st.tuples(st.sampled_from("aaab"), st.integers(0, 4), facts), max_size=25)
+actions_of_all = st.lists(
+    st.tuples(st.sampled_from("aaab"), st.integers(0, 4), facts),
+    max_size=25,
+    unique_by=lambda action: action[2].id,
+)
 
 
-@given(moves)
+@given(actions_of_all)
 def test_merged_streams_fold_to_the_lead_in_memory(
     actions: Sequence[tuple[str, int, Fact]],
 ) -> None:
