@@ -322,10 +322,13 @@ class Source:
             records = records_of(batch)
             expected = self._next.get(part.partition, 0)
             if part.partition not in self._assigned or records[0].position < expected:
-                raise StreamError(
+                # The client believes these were taken, so going on would leave a gap.
+                self._failure = StreamError(
                     f"{part.topic} partition {part.partition}: Kafka's client returned "
-                    f"position {records[0].position} where {expected} was to come"
+                    f"position {records[0].position} where {expected} was to come; "
+                    "open the source again"
                 )
+                raise self._failure
             self._next[part.partition] = records[-1].position + 1
             found += records
         return found
