@@ -133,7 +133,13 @@ class Server:
             )
         # The guard's standard input closes when this process dies, however it dies.
         self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", f"read _; kill -9 {self._process.pid}"],
+            [
+                "/bin/sh",
+                "-c",
+                'read _; kill -9 "$0"; rm -rf "$1"',
+                str(self._process.pid),
+                self.home,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
