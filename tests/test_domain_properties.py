@@ -236,6 +236,10 @@ LOSS_FADES = small_policy(
 )
 """Two hundred points of gains are capped at sixty; when all halve, only the loss shows it."""
 
+ONE_ACT = small_policy(
+    engagement_rules=(EngagementRule("gain", ("a",), 60_000_000, 30 * DAY, "x"),)
+)
+
 
 @settings(max_examples=600)
 @given(rough_policies(), steps)
@@ -244,6 +248,15 @@ LOSS_FADES = small_policy(
     [("happen", "b", 0, 0)]
     + [("happen", "a", 1, 0)] * 5
     + [("happen", "b", 1, 0), ("happen", "nothing", 30 * DAY, 0)],
+)
+@example(
+    ONE_ACT,
+    [
+        ("happen", "a", 0, 0),
+        ("ask", "a", 20 * DAY, 0),  # would keep the lead hot for long
+        ("happen", "nothing", DAY, 0),
+        ("happen", "nothing", 25 * DAY, 0),
+    ],
 )
 def test_bounds_never_change_a_decision(policy: Policy, actions: Steps) -> None:
     """Each fact crosses the threshold just when the exact sum over all facts does.
