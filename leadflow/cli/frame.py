@@ -225,7 +225,10 @@ def cell_text(value: Any) -> str:
 
 def amounts_text(amounts: Sequence[dict[str, str]]) -> str:
     """Return amounts of money as people read them."""
-    return ", ".join(f"{Decimal(one['amount']):,} {one['currency']}" for one in amounts) or "-"
+    return (
+        ", ".join(f"{Decimal(one['amount']):,} {one['currency'] or ''}".rstrip() for one in amounts)
+        or "-"
+    )
 
 
 def percent(rate: float | None) -> str:
