@@ -10,6 +10,7 @@ from domain.policy import Policy
 from projections.batch import Batch, Events, Memory
 from projections.digest import digests
 from projections.history import History
+from projections.rebuild import RebuildReport, rebuild
 from projections.schema import read_models
 from projections.setup import VERSION, create
 from projections.writer import Checkpoint, Moved, writer
@@ -62,6 +63,16 @@ class Runner:
     def digest(self) -> dict[str, str]:
         """Return the SHA-256 of each read model by name; see ``projections.digest``."""
         return digests(self.engine)
+
+    def rebuild(self, on_progress: Callable[[int], None] | None = None) -> RebuildReport:
+        """Fold all of history anew into tables beside the live ones, then switch to them.
+
+        *on_progress* is told how many events are folded so far. See ``projections.rebuild``.
+        """
+        report = rebuild(self.engine, self.history, self.policy, on_progress)
+        self._memory.clear()
+        self._checkpoint = None
+        return report
 
     def _read_checkpoint(self) -> Checkpoint:
         found = self._writer.checkpoint()

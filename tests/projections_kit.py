@@ -1,14 +1,20 @@
 """A history in memory, and facts by hand, for the tests of the projections."""
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from itertools import count
 from typing import Any
 from zlib import crc32
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import StaticPool
 
 from domain.events import Event, Fact
 from domain.identity import lead_id
 from domain.lead import Lead, absorb, decide, evolve, merge
 from domain.policy import Policy
+from projections.setup import create
 
 DAY = 86_400_000_000
 HOUR = 3_600_000_000
@@ -98,6 +104,33 @@ class Log:
 
     def merged(self) -> dict[str, str]:
         return dict(self.into)
+
+
+@cache
+def _empty() -> bytes:
+    """Return the bytes of a SQLite database with empty read models."""
+    engine = memory()
+    create(engine)
+    with engine.connect() as connection:
+        made: bytes = connection.connection.driver_connection.serialize()  # type: ignore[union-attr]
+    return made
+
+
+def memory(content: bytes = b"") -> Engine:
+    """Return a SQLite database in memory."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", check_same_thread=False)
+        if content:
+            connection.deserialize(content)
+        return connection
+
+    return create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+
+
+def read_model_database() -> Engine:
+    """Return a database in memory with empty read models, made in no time."""
+    return memory(_empty())
 
 
 _numbers = count(1)

@@ -1,17 +1,20 @@
 """Whatever the order, the batches and the database: the same facts give the same rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine
 
 from domain.events import Fact, StageEntered, ThresholdCrossed
 from domain.lead import as_occurred
 from leadflow.policies import load_policy
+from projections.as_of import as_of_engine
+from projections.digest import digests
+from projections.rebuild import roll_back
 from projections.runner import Runner
-from tests.projections_kit import DAY, HOUR, MINUTE, START, Log
+from tests.projections_kit import DAY, HOUR, MINUTE, START, Log, read_model_database
 
 POLICY = load_policy()
 
@@ -26,7 +29,7 @@ KEYS = st.sampled_from(
         [["phone", "+4420794600"], ["anonymous_id", "v2"]],
     ]
 )
-TYPES = st.sampled_from(
+TYPES: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.sampled_from(
     [
         ("page.viewed", {}),
         ("page.viewed", {}),
@@ -94,12 +97,10 @@ def facts(draw: st.DrawFn) -> list[Fact]:
     return sorted(made, key=lambda fact: fact.order)
 
 
-def projected(
-    log: Log, batch: int, url: str = "sqlite://", *, restart: bool = False
-) -> dict[str, str]:
-    engine = create_engine(url)
+def projected(log: Log, batch: int, *, restart: bool = False) -> dict[str, str]:
+    """Return the digests of the read models of *log*."""
+    engine = read_model_database()
     runner = Runner(engine, log, POLICY)
-    runner.create()
     if restart:
         while new := log.stream(runner.checkpoint(), batch):
             Runner(engine, Upto(log, new[-1][0]), POLICY).catch_up(batch)
@@ -129,6 +130,53 @@ def test_any_arrival_order_and_any_batch_size_give_the_same_rows(
     arrived = data.draw(st.permutations(known))
 
     assert projected(Log(POLICY, known), 1_000) == projected(Log(POLICY, arrived), batch)
+
+
+@given(facts(), st.data())
+@settings(max_examples=60)
+def test_a_rebuild_makes_the_rows_that_are_there_and_can_be_taken_back(
+    known: list[Fact], data: st.DataObject
+) -> None:
+    log = Log(POLICY, data.draw(st.permutations(known)))
+    engine = read_model_database()
+    runner = Runner(engine, log, POLICY)
+    runner.catch_up(5)
+    before = runner.digest()
+
+    report = runner.rebuild()
+
+    assert [] == report.differences
+    assert before == runner.digest()
+    assert 0 == runner.catch_up()
+    roll_back(engine)
+    assert before == runner.digest()
+    engine.dispose()
+
+
+@given(facts(), st.data())
+@settings(max_examples=60)
+def test_as_of_an_instant_the_rows_are_those_of_the_facts_so_far(
+    known: list[Fact], data: st.DataObject
+) -> None:
+    """A fact known later counts as of its instant, and not for what was known before."""
+    arrived = [
+        replace(fact, recorded_at=fact.at + late)
+        for fact in data.draw(st.permutations(known))
+        for late in [data.draw(st.sampled_from([0, 0, HOUR, 10 * DAY]))]
+    ]
+    as_of = data.draw(st.sampled_from([None, START, START + HOUR, START + 6 * DAY]))
+    known_at = data.draw(st.sampled_from([None, START + HOUR, START + 6 * DAY]))
+    holding = [
+        fact
+        for fact in arrived
+        if (as_of is None or fact.at <= as_of)
+        and (known_at is None or fact.recorded_at <= known_at)
+    ]
+
+    engine = as_of_engine(Log(POLICY, arrived), POLICY, as_of, known_at)
+
+    assert projected(Log(POLICY, holding), 1_000) == digests(engine)
+    engine.dispose()
 
 
 @given(facts(), st.integers(1, 5))

@@ -1,0 +1,104 @@
+"""The read models as they were: what had happened by an instant, as far as it was known by another.
+
+The same fold as a rebuild, over part of the history, into a database in memory that the same
+queries are asked of.
+"""
+
+from collections.abc import Collection, Iterator
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import StaticPool
+
+from domain.events import Event, Fact, LeadMerged
+from domain.lead import as_occurred
+from domain.policy import Policy
+from projections.history import History
+from projections.rebuild import fill
+from projections.setup import VERSION, create
+from projections.writer import Checkpoint, writer
+
+
+class Filtered:
+    """A history of the facts with ``at`` <= *as_of* and ``recorded_at`` <= *known_at* only.
+
+    Both are microseconds UTC, None is no limit. The decisions that were taken stand where what is
+    left of a stream is how it began; else those stand that the facts left would have led to.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        policy: Policy,
+        as_of: int | None = None,
+        known_at: int | None = None,
+    ) -> None:
+        self._history = history
+        self._policy = policy
+        self._as_of = as_of
+        self._known_at = known_at
+        self._lengths: dict[str, int] = {}
+        """Streams of merged leads to how long they were when ``all_streams`` passed them."""
+
+    def _holds(self, event: Event) -> bool:
+        return (self._as_of is None or event.at <= self._as_of) and (
+            self._known_at is None or event.recorded_at <= self._known_at
+        )
+
+    def _filtered(self, events: list[Event]) -> list[Event]:
+        kept = [event for event in events if self._holds(event)]
+        if kept == events[: len(kept)]:
+            return kept
+        merges: list[Event] = [event for event in kept if isinstance(event, LeadMerged)]
+        _, history = as_occurred([e for e in kept if isinstance(e, Fact)], self._policy)
+        return [*(event for made in history for event in made), *merges]
+
+    def head(self) -> int:
+        """Return the last position of the whole log."""
+        return self._history.head()
+
+    def stream(self, after: int, limit: int) -> list[tuple[int, str, int, Event]]:
+        """Refuse: what is left of the log has no versions to go on from."""
+        raise NotImplementedError("a filtered history is read by streams")
+
+    def histories(self, streams: Collection[str]) -> dict[str, list[Event]]:
+        """Return what is left of *streams*."""
+        return {
+            stream: self._filtered(events[: self._lengths.get(stream)])
+            for stream, events in self._history.histories(streams).items()
+        }
+
+    def all_streams(
+        self, upto: int, bucket: int = 0, buckets: int = 1
+    ) -> Iterator[tuple[str, list[Event]]]:
+        """Yield what is left of each stream."""
+        merged = self.merged()
+        shared = {*merged, *merged.values()}
+        for stream, events in self._history.all_streams(upto, bucket, buckets):
+            if stream in shared:
+                self._lengths[stream] = len(events)
+            kept = self._filtered(events)
+            if kept:
+                yield stream, kept
+
+    def merged(self) -> dict[str, str]:
+        """Return every merge; those that do not hold yet are told by the events themselves."""
+        return self._history.merged()
+
+
+def as_of_engine(
+    history: History, policy: Policy, as_of: int | None = None, known_at: int | None = None
+) -> Engine:
+    """Return a database in memory with all read models of what had happened by *as_of*.
+
+    *known_at* leaves out what the log received later. Both are microseconds UTC. Dispose of the
+    engine when it has answered.
+    """
+    engine = create_engine(
+        "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )
+    create(engine)
+    to = writer(engine)
+    position = history.head()
+    _, leads = fill(to, Filtered(history, policy, as_of, known_at), policy, position)
+    to.set_checkpoint(Checkpoint(position, VERSION, leads + 1))
+    return engine
