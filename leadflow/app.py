@@ -151,7 +151,9 @@ class App:
         """Return an intake of its own, with an empty memory of leads."""
         return Intake(self.store, self.policy)
 
-    def worker(self, *, accept_new_log: bool = False) -> Worker:
+    def worker(
+        self, *, accept_new_log: bool = False, session_timeout_ms: int | None = None
+    ) -> Worker:
         """Return a member of the consumer group that reads the interactions."""
         settings = self.settings
         return Worker(
@@ -162,7 +164,7 @@ class App:
             settings.topic_interactions,
             settings.kafka_group,
             pace=Pace(batch=settings.batch_size),
-            session_timeout_ms=settings.kafka_session_timeout_ms,
+            session_timeout_ms=session_timeout_ms or settings.kafka_session_timeout_ms,
             accept_new_log=accept_new_log,
         )
 

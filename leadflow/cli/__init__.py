@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from leadflow.cli import ask, intake, letters, maintain, people, policies, setup
+from leadflow.cli import ask, intake, letters, maintain, people, policies, run, setup
 from leadflow.cli.frame import Root, Session
 
 app = typer.Typer(
@@ -63,6 +63,7 @@ def root(
 
 setup.register(app)
 intake.register(app)
+run.register(app)
 ask.register(app)
 people.register(app)
 letters.register(app)

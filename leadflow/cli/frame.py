@@ -16,9 +16,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from leadflow.cli.errors import told
@@ -195,9 +196,9 @@ def note(words: str) -> None:
     err().print(words, style="dim", markup=False, soft_wrap=True)
 
 
-def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Group:
     """Return a table; columns named ``>...`` are numbers, to the right, ``=...`` are never cut."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    made = Table(box=None, pad_edge=False, header_style="dim")
     for name in columns:
         made.add_column(
             name.lstrip(">="),
@@ -207,7 +208,7 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
         )
     for row in rows:
         made.add_row(*(escape(cell_text(cell)) for cell in row))
-    return made
+    return Group(made) if title is None else Group(Text(title, style="bold"), made)
 
 
 def cell_text(value: Any) -> str:

@@ -79,6 +79,7 @@ def ingest(
 def _take(app: "App", stream: "FileStream", *, as_if_live: bool) -> "tuple[Outcome, float]":
     """Take *stream* into the store and project it; return the outcome and the seconds it took."""
     from leadflow.app import settle_memory
+    from leadflow.cli.run import catch_up
     from leadflow.files import ingest as take
 
     settle_memory()
@@ -94,17 +95,8 @@ def _take(app: "App", stream: "FileStream", *, as_if_live: bool) -> "tuple[Outco
                 stop=stop.is_set,
                 on_progress=lambda _, position: progress.reach(position),
             )
-        catch_up(app)
+        catch_up(app, stop)
     return outcome, time.monotonic() - started
-
-
-def catch_up(app: "App") -> int:
-    """Bring the read models up to date, telling how far they are; return the number of events."""
-    with Progress("project", app.store.head(), "events") as progress:
-        return app.runner.catch_up(
-            batch=app.settings.projection_batch_size,
-            on_progress=lambda position, _head: progress.reach(position),
-        )
 
 
 def _counted(outcome: "Outcome", seconds: float) -> dict[str, Any]:
