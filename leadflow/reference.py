@@ -14,6 +14,12 @@ from domain.policy import POINT, Policy
 from domain.stages import MOVES, OPEN, OWNER, PATH, RANK, STAGES, Move
 from domain.vocabulary import CAPTURE, INTENT
 from leadflow.policies import load_policy
+from leadflow.reference_pages import (
+    commands_page,
+    data_dictionary_page,
+    events_page,
+    settings_page,
+)
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 """Where the pages lie in a working copy; an installation has none."""
@@ -180,6 +186,10 @@ def _arrows() -> Iterator[tuple[str, Move]]:
 # --- all pages ------------------------------------------------------------------------------------
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "commands.md": commands_page,
+    "data-dictionary.md": data_dictionary_page,
+    "events.md": events_page,
+    "settings.md": settings_page,
     "stages.md": stages,
 }
 """File under docs/reference to the function that returns its text."""

@@ -1,0 +1,138 @@
+"""What the pages say is what happens."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.contract import Malformed, parse
+from leadflow.broker import start_broker
+from leadflow.reference import stale
+from leadflow.reference_pages import command_tree
+from tests.pages import DOCS, ROOT, matches, run_page
+
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+CLOCK = 1_800_000_000_000_000
+"""An instant after every example, microseconds UTC."""
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def prose(page: Path) -> str:
+    """Return the page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names of the page's headings, as links write them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+# --- the runner ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed"),
+    [
+        ("one\ntwo", "one\ntwo\n"),
+        ("one\n...\nfour", "one\ntwo\nthree\nfour"),
+        ("one\n...", "one"),
+        ("took ... s", "took 0.3 s"),
+        ("", ""),
+        ("a  b", "a  b   "),
+    ],
+)
+def test_an_output_may_be_shortened(expected: str, printed: str) -> None:
+    assert matches(expected, printed)
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed"),
+    [("one", "two"), ("one", "one\ntwo"), ("one\ntwo", "one"), ("", "one"), ("a.c", "abc")],
+)
+def test_an_output_that_differs_is_noticed(expected: str, printed: str) -> None:
+    assert not matches(expected, printed)
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        name, _, anchor = target.partition("#")
+        if "://" in name or name.startswith("mailto:"):
+            continue
+        found = (page.parent / name).resolve() if name else page
+        if not found.exists() or (anchor and anchor not in anchors(found)):
+            broken.append(target)
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_no_page_names_a_place_on_a_machine(page: Path) -> None:
+    assert re.findall(r"(?<![\w.])/(?:home|work|tmp|root|Users)/\S*", page.read_text()) == []
+
+
+SHOWN_WRONG = {"deal-9"}
+"""Ids of events that a page shows in order to show how they are refused."""
+
+
+def events_in(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the events that stand in *text* as JSON, whatever the language around them."""
+    decoder = json.JSONDecoder()
+    for found in re.finditer(r'\{"specversion"', text):
+        yield decoder.raw_decode(text, found.start())[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_the_events_of_a_page_keep_the_contract(page: Path) -> None:
+    for event in events_in(page.read_text()):
+        if event["id"] in SHOWN_WRONG:
+            with pytest.raises(Malformed):
+                parse(json.dumps(event).encode(), (), CLOCK)
+        else:
+            assert event["id"] == parse(json.dumps(event).encode(), (), CLOCK).fact.id
+
+
+# --- reference ----------------------------------------------------------------------------------
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    assert stale() == [], "write them anew: python -m leadflow.reference --write"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, command in command_tree() if not hasattr(command, "commands")]
+)
+def test_every_command_has_help_and_an_example(name: str) -> None:
+    command = dict(command_tree())[name]
+
+    assert (command.help or "").strip().endswith(".")
+    assert (command.epilog or "").startswith(f"Example: {name}")
+    assert [one.name for one in command.params if not one.help] == []
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, command in command_tree() if not hasattr(command, "commands")]
+)
+def test_every_command_is_used_on_a_page_written_by_hand(name: str) -> None:
+    by_hand = [page for page in PAGES if page.parent.name != "reference"]
+
+    assert [page for page in by_hand if name in page.read_text()] != []
+
+
+# --- how-tos ------------------------------------------------------------------------------------
+
+
+def test_the_page_about_sending_events_is_what_happens(tmp_path: Path) -> None:
+    with start_broker() as broker:
+        assert run_page(DOCS / "howto/send-events.md", tmp_path, broker.bootstrap_servers) > 0
