@@ -234,20 +234,29 @@ LOSS_FADES = small_policy(
     ),
     group_caps={"x": 60_000_000},
 )
-"""Two hundred points of gains are capped at sixty; when all halve, only the loss shows it."""
+"""Gains may be capped, and then only the loss is seen to fade."""
 
 ONE_ACT = small_policy(
     engagement_rules=(EngagementRule("gain", ("a",), 60_000_000, 30 * DAY, "x"),)
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(rough_policies(), steps)
-@example(
+@example(  # two hundred points capped at sixty, less twenty: fifty after a half-life
     LOSS_FADES,
-    [("happen", "b", 0, 0)]
-    + [("happen", "a", 1, 0)] * 5
-    + [("happen", "b", 1, 0), ("happen", "nothing", 30 * DAY, 0)],
+    [("happen", "b", 0, 0)] + [("happen", "a", 0, 0)] * 5 + [("happen", "nothing", 30 * DAY, 0)],
+)
+@example(  # eighty less twenty: below forty-five after 12.45 days
+    replace(LOSS_FADES, group_caps={}),
+    [("happen", "b", 0, 0), ("happen", "a", 0, 0), ("happen", "a", 0, 0)]
+    + [("happen", "nothing", 15 * DAY, 0)],
+)
+@example(  # a thousand points capped at sixty, less forty: fifty after two half-lives, not before
+    LOSS_FADES,
+    [("happen", "b", 0, 0)] * 2
+    + [("happen", "a", 0, 0)] * 25
+    + [("happen", "nothing", 60 * DAY - HOUR, 0), ("happen", "nothing", 5 * HOUR, 0)],
 )
 @example(
     ONE_ACT,
