@@ -249,8 +249,12 @@ ONE_ACT = small_policy(
 )
 @example(  # eighty less twenty: below forty-five after 12.45 days
     replace(LOSS_FADES, group_caps={}),
-    [("happen", "b", 0, 0), ("happen", "a", 0, 0), ("happen", "a", 0, 0)]
-    + [("happen", "nothing", 15 * DAY, 0)],
+    [
+        ("happen", "b", 0, 0),
+        ("happen", "a", 0, 0),
+        ("happen", "a", 0, 0),
+        ("happen", "nothing", 15 * DAY, 0),
+    ],
 )
 @example(  # a thousand points capped at sixty, less forty: fifty after two half-lives, not before
     LOSS_FADES,
