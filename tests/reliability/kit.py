@@ -14,7 +14,7 @@ import msgspec
 
 from consumers.unpack import Record
 from domain.events import Event, Fact
-from domain.identity import known_by, lead_id
+from domain.identity import known_by, lead_id, stream_of
 from domain.lead import Lead, as_occurred, canonical
 from domain.policy import Policy
 from leadflow.policies import load_policy
@@ -135,7 +135,7 @@ def people(facts: Iterable[Fact]) -> list[list[Fact]]:
     """Return the facts of each person, by shared identifiers, found without the engine."""
     parts: list[tuple[set[Any], list[Fact]]] = []
     for fact in facts:
-        keys: set[Any] = set(fact.keys) or {("none", fact.source, fact.id)}
+        keys: set[Any] = set(fact.keys) or {stream_of(fact)}
         mine = [fact]
         rest = []
         for part in parts:
@@ -155,7 +155,7 @@ def as_people(groups: Iterable[Sequence[Fact]]) -> dict[str, Any]:
         ordered = canonical(group)
         identifier = known_by(ordered)
         lead, _ = as_occurred(ordered, policy())
-        id_ = lead_id(identifier) if identifier else f"{ordered[0].source} {ordered[0].id}"
+        id_ = lead_id(identifier) if identifier else stream_of(ordered[0])
         known[id_] = lead.state()
     return known
 
