@@ -20,7 +20,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def exponents(connection: Connection) -> dict[str, int]:
     """Return the decimals of each currency."""
     query = select(currencies.c.currency, currencies.c.exponent)
-    return dict(connection.execute(query).tuples().all())
+    return {row.currency: row.exponent for row in connection.execute(query)}
 
 
 def decimal(units: int, places: int) -> str:

@@ -134,7 +134,7 @@ def attribution(
     if model in STORED and (lookback, collapse_gap) == (LOOKBACK, COLLAPSE_GAP):
         result = stored(connection, model, by, conversion)
     else:
-        found = _journeys(connection, conversion, lookback, collapse_gap)
+        found = journeys(connection, conversion, lookback, collapse_gap)
         result = attribute(found, model, attrgetter(by))
     places = exponents(connection)
     total: dict[str, int] = dict(result.unattributed_amounts)
@@ -165,10 +165,11 @@ def attribution(
 def stored(connection: Connection, model: str, by: str, conversion: str) -> Attribution:
     """Return the attribution that the read model ``credit`` holds, added up by the database."""
     column = touches.c[by]
+    touched = touches.c.lead_no.is_not(None)
     nano, minor = credit.c[f"{model}_nano"], credit.c[f"{model}_minor"]
     query = (
         select(
-            credit.c.touch > 0,
+            touched,
             column,
             conversions.c.currency,
             func.sum(nano),
@@ -183,27 +184,27 @@ def stored(connection: Connection, model: str, by: str, conversion: str) -> Attr
             touches, and_(touches.c.lead_no == credit.c.lead_no, touches.c.n == credit.c.touch)
         )
         .where(conversions.c.kind == conversion)
-        .group_by(credit.c.touch > 0, column, conversions.c.currency)
+        .group_by(touched, column, conversions.c.currency)
     )
     result = Attribution()
     parts = 0
-    for touched, value, currency, earned, units in connection.execute(query):
+    for has_touch, value, currency, earned, units in connection.execute(query):
         parts += int(earned)
-        if not touched:
+        if not has_touch:
             result.unattributed += int(earned) // NANO
         elif earned:
             result.credit[value] = result.credit.get(value, 0) + int(earned)
         if units:
-            of = result.amounts.setdefault(value, {}) if touched else result.unattributed_amounts
+            of = result.amounts.setdefault(value, {}) if has_touch else result.unattributed_amounts
             of[currency] = of.get(currency, 0) + int(units)
     result.conversions = parts // NANO
     return result
 
 
-def _journeys(
+def journeys(
     connection: Connection, conversion: str, lookback: int | None, gap: int | None
 ) -> Iterator[Conversion]:
-    """Yield the conversions with their journeys, computed from all touches."""
+    """Yield the conversions of a kind with their journeys, computed from all touches."""
     query = (
         select(
             conversions.c.lead_no,

@@ -21,9 +21,8 @@ def summary(connection: Connection, by: str = "channel") -> Answer:
     """
     column = dimension(by)
     places = exponents(connection)
-    leads: dict[Any, int] = dict(
-        connection.execute(select(column, func.count()).group_by(column)).tuples().all()
-    )
+    counted = select(column, func.count()).group_by(column)
+    leads: dict[Any, int] = {row[0]: row[1] for row in connection.execute(counted)}
     entered = {
         (value, stage): count
         for value, stage, count in connection.execute(
