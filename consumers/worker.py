@@ -13,9 +13,9 @@ from typing import Final, Protocol
 import stamina
 import structlog
 
-from consumers.cluster import KafkaSettings, LogMismatch
+from consumers.cluster import BrokerUnavailable, KafkaSettings, LogMismatch
 from consumers.intake import Intake, Outcome
-from consumers.ledger import Claim, Fenced, Ledger, StoreUnavailable
+from consumers.ledger import Claim, Fenced, Ledger, StoreBroken, StoreUnavailable
 from consumers.stream import Record, Source
 
 _log = structlog.get_logger(__name__)
@@ -58,11 +58,15 @@ class Interrupted(Exception):
     """The worker was told to stop before it could store what it had read; nothing is lost."""
 
 
+class _Unclaimed(Exception):
+    """Partitions were given to us that could not be claimed, since the database was away."""
+
+
 class Worker:
     """Reads a topic into the store until it is told to stop.
 
-    Raises what needs a person: LogMismatch, TopicMissing, BrokerUnavailable at the start. A
-    database that is away is waited for; nothing is skipped.
+    Raises what needs a person: LogMismatch, TopicMissing, StoreBroken, BrokerUnavailable at the
+    start. A database that is away is waited for, and so is a broker later on; nothing is skipped.
     """
 
     def __init__(
@@ -102,12 +106,14 @@ class Worker:
         Returns what became of the records; *on_progress* is told after each batch.
         """
         total = Outcome()
-        fenced = 0
+        joined = False
+        fenced = away = 0
         while not stop.is_set():
             try:
                 with self._source() as source:
+                    joined = True
                     for outcome in self._batches(source, stop, idle):
-                        fenced = 0
+                        fenced = away = 0
                         total.add(outcome)
                         on_progress(total)
                 break
@@ -118,6 +124,14 @@ class Worker:
                 if fenced == MOST_FENCED:
                     raise
                 stop.wait(self._pace.retry_first * fenced)
+            except (_Unclaimed, StoreUnavailable, BrokerUnavailable) as error:
+                if isinstance(error, StoreBroken):
+                    raise
+                if isinstance(error, BrokerUnavailable) and not joined:
+                    raise
+                _log.warning("worker.waiting", topic=self._topic, reason=str(error))
+                stop.wait(min(self._pace.retry_first * 2**away, self._pace.retry_most))
+                away += 1
         return total
 
     # --- assignment ---
@@ -162,7 +176,13 @@ class Worker:
         self._clusters.set_cluster(self._topic, log)
 
     def _assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
-        claims = self._ledger.claim(self._topic, sorted(partitions))
+        try:
+            claims = self._ledger.claim(self._topic, sorted(partitions))
+        except StoreBroken:
+            raise
+        except StoreUnavailable as error:
+            # The source cannot be used after this, so the worker has to join anew.
+            raise _Unclaimed(str(error)) from error
         self._claims.update(claims)
         for partition in partitions:
             self._waiting.pop(partition, None)
@@ -242,7 +262,9 @@ class Worker:
         """
         tried = False
         for attempt in stamina.retry_context(
-            on=StoreUnavailable,
+            on=lambda error: (
+                isinstance(error, StoreUnavailable) and not isinstance(error, StoreBroken)
+            ),
             attempts=None,
             timeout=None,
             wait_initial=self._pace.retry_first,
