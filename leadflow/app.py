@@ -4,19 +4,22 @@ import gc
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from sqlalchemy import Connection, Engine, make_url
 
-from consumers.intake import Intake
-from consumers.worker import Pace, Worker
 from domain.policy import Policy
 from leadflow.policies import load_policy
 from leadflow.settings import Settings
 from leadflow.store import UnknownDatabase, migrate, open_store
 from leadflow.store.base import Store
 from projections.runner import Runner
+
+if TYPE_CHECKING:
+    # Kafka's client alone takes half a second to import, and a question needs none.
+    from consumers.intake import Intake
+    from consumers.worker import Worker
 
 _log = structlog.get_logger(__name__)
 
@@ -83,7 +86,7 @@ class App:
 
         Raises NotInitialised, OtherRevision, UnknownDatabase and StoreUnavailable.
         """
-        found, needed = self.revision(), migrate.newest()
+        found, needed = self.revision(), migrate.NEWEST
         if found == needed:
             return
         where = self.settings.shown_database
@@ -105,9 +108,10 @@ class App:
     def prepare(self, *, upgrade: bool = False) -> bool:
         """Make the tables where there are none; return whether anything was made.
 
-        *upgrade* also brings older tables up to date. Raises as `require` does.
+        *upgrade* also brings older tables up to date. Raises as `require` does, and PolicyInvalid.
         """
-        found, needed = self.revision(), migrate.newest()
+        self.policy  # noqa: B018 - a wrong policy is told before anything is made
+        found, needed = self.revision(), migrate.NEWEST
         if found is not None and found != needed and not (upgrade and found < needed):
             self.require()
         made = found != needed
@@ -147,14 +151,18 @@ class App:
         """Return what keeps the read models."""
         return Runner(self.engine, self.store, self.policy)
 
-    def intake(self) -> Intake:
+    def intake(self) -> "Intake":
         """Return an intake of its own, with an empty memory of leads."""
+        from consumers.intake import Intake
+
         return Intake(self.store, self.policy)
 
     def worker(
         self, *, accept_new_log: bool = False, session_timeout_ms: int | None = None
-    ) -> Worker:
+    ) -> "Worker":
         """Return a member of the consumer group that reads the interactions."""
+        from consumers.worker import Pace, Worker
+
         settings = self.settings
         return Worker(
             self.store,

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -46,10 +46,6 @@ class Check:
     mend: str = ""
     origin: str = ""
     """Where a setting came from."""
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the check as a JSON object."""
-        return asdict(self)
 
 
 def examine(options: Mapping[str, Any]) -> list[Check]:
@@ -133,7 +129,7 @@ def _database(settings: Settings) -> Iterator[Check]:
             return
         if revision is None:
             yield Check("database", "finding", f"{shown}: not there yet", "leadflow init makes it")
-        elif revision != migrate.newest():
+        elif revision != migrate.NEWEST:
             _, words = _tried(app.require)
             yield Check("database", "broken", words or "", "see above")
             return

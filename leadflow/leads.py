@@ -9,7 +9,7 @@ canonical order.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from domain.events import Decision, Event, Fact, LeadMerged, StageEntered, topic_of
 from domain.identity import known_by, lead_id
@@ -23,6 +23,9 @@ from leadflow.store.codec import decode
 from leadflow.summaries import summary
 from projections.rows import Rows
 from projections.view import View, from_history
+
+_LATE: Final = 60_000_000
+"""Microseconds; partitions that are read side by side overtake each other by less."""
 
 FactId = tuple[str, str]
 """Source and id."""
@@ -260,7 +263,8 @@ def timeline(dossier: Dossier) -> dict[str, Any]:
     """Return the document of `leadflow lead timeline`: one entry per fact, as it happened.
 
     *stage* and *score* are those right after the fact, as it occurred; *decisions* are those that
-    were taken. They tell different stories where facts came late: such a fact is marked *late*.
+    were taken. They tell different stories where facts came late: a fact is marked *late* when the
+    log had already brought one that happened after it, and recorded it a minute later or more.
     """
     stage: str | None = None
     entries: list[dict[str, Any]] = []
@@ -289,11 +293,11 @@ def timeline(dossier: Dossier) -> dict[str, Any]:
                 "decisions": [_decision(one) for one in dossier.decisions.get(key, ())],
             }
         )
-    # A fact is late when the log had already brought one that happened after it.
     earliest: int | None = None
-    for entry in reversed(entries):
+    for entry, fact in zip(reversed(entries), reversed(dossier.facts), strict=True):
         position = entry["position"]
-        entry["late"] = earliest is not None and position > earliest
+        overtaken = earliest is not None and position > earliest
+        entry["late"] = overtaken and fact.recorded_at - fact.at >= _LATE
         earliest = position if earliest is None else min(earliest, position)
     return {"lead_id": dossier.lead_id, "events": entries}
 

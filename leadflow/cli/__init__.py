@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from leadflow.cli import ask, intake, letters, maintain, people, policies, run, setup
+from leadflow.cli import ask, intake, letters, maintain, people, policies, run, setup, trial
 from leadflow.cli.frame import Root, Session
 
 app = typer.Typer(
@@ -61,6 +61,7 @@ def root(
     check_rooms()
 
 
+trial.register(app)
 setup.register(app)
 intake.register(app)
 run.register(app)

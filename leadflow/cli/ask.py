@@ -99,9 +99,17 @@ def pipeline(
 
 
 def _pipeline(console: Console, document: dict[str, Any], by: str | None) -> None:
+    show_pipeline(console, document, by)
+    if document["leads"]:
+        console.print("Next: leadflow funnel --steps captured,mql,opportunity,won", style="dim")
+    else:
+        console.print("Next: leadflow ingest FILE, or leadflow demo", style="dim")
+
+
+def show_pipeline(console: Console, document: dict[str, Any], by: str | None = None) -> None:
+    """Print a pipeline for people."""
     if not document["leads"]:
         console.print("no leads yet")
-        console.print("Next: leadflow ingest FILE, or leadflow demo", style="dim")
         return
     columns = ["stage", ">leads", ">amount", ">median days in stage"]
     title = f"{document['leads']:,} leads as of {document['as_of']}"
@@ -111,7 +119,6 @@ def _pipeline(console: Console, document: dict[str, Any], by: str | None) -> Non
         console.print()
         title = f"{by}: {_value(group['value'])} ({group['leads']:,} leads)"
         console.print(table(title, columns, [_stage(stage) for stage in group["stages"]]))
-    console.print("Next: leadflow funnel --steps captured,mql,opportunity,won", style="dim")
 
 
 def _stage(stage: dict[str, Any]) -> tuple[Any, ...]:
@@ -186,11 +193,16 @@ def funnel(
 
 
 def _funnel(console: Console, document: dict[str, Any], by: str | None) -> None:
+    show_funnel(console, document, by)
+    console.print("Next: leadflow attribution --model linear", style="dim")
+
+
+def show_funnel(console: Console, document: dict[str, Any], by: str | None = None) -> None:
+    """Print a funnel for people."""
     console.print(_funnel_table(f"funnel, {document['mode']}", document["steps"]))
     for group in document["groups"]:
         console.print()
         console.print(_funnel_table(f"{by}: {_value(group['value'])}", group["steps"]))
-    console.print("Next: leadflow attribution --model linear", style="dim")
 
 
 def _funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
@@ -285,9 +297,15 @@ def attribution(
 
 
 def _attribution(console: Console, document: dict[str, Any], by: str) -> None:
+    show_attribution(console, document, by)
+    console.print("Next: leadflow sources", style="dim")
+
+
+def show_attribution(console: Console, document: dict[str, Any], by: str) -> None:
+    """Print an attribution for people."""
     total = amounts_text(document["amounts"])
     what = document["conversion"] or ""
-    title = f"{document['conversions']:,} conversions {what} ({total}) by {document['model']}"
+    title = f"{document['conversions']:,} conversions {what} by {document['model']}: {total}"
     rows = [
         (_value(row["value"]), f"{float(row['credit']):,.3f}", amounts_text(row["amounts"]))
         for row in document["rows"]
@@ -298,7 +316,6 @@ def _attribution(console: Console, document: dict[str, Any], by: str) -> None:
             ("(no touch)", f"{nobody['conversions']:,.3f}", amounts_text(nobody["amounts"]))
         )
     console.print(table(title, [by, ">credit", ">amount"], rows))
-    console.print("Next: leadflow sources", style="dim")
 
 
 # --- sources ------------------------------------------------------------------------------------

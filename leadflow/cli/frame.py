@@ -252,10 +252,10 @@ def utc(at: int | None) -> str | None:
 class Progress:
     """Tells on the standard error how far a long job is, and how fast."""
 
-    def __init__(self, what: str, total: int | None, unit: str) -> None:
+    def __init__(self, what: str, total: int | None, unit: str, start: int = 0) -> None:
         self._what, self._total, self._unit = what, total, unit
         self._started = self._told = time.monotonic()
-        self._first: int | None = None
+        self._start = start  # what an earlier run did is no speed of this one
         self._bar: Any = None
         self._task: Any = None
 
@@ -280,16 +280,16 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def reach(self, done: int) -> None:
-        """Tell that *done* units are done."""
+    def reach(self, done: int, what: str | None = None) -> None:
+        """Tell that *done* units are done; another *what* begins another part of the job."""
         now = time.monotonic()
-        if self._first is None:
-            self._first = done
-        rate = int(done / max(now - self._started, 0.001))
+        if what is not None and what != self._what:
+            self._what, self._started, self._start = what, now, 0
+        rate = int((done - self._start) / max(now - self._started, 0.001))
         of = f" of {self._total:,}" if self._total else ""
         words = f"{done:,}{of} {self._unit}, {rate:,}/s"
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, done=words)
+            self._bar.update(self._task, description=self._what, completed=done, done=words)
         elif now - self._told >= _EVERY:
             self._told = now
             note(f"{self._what}: {words}")
@@ -319,9 +319,9 @@ def configure_logging(level: str, form: str) -> None:
         cache_logger_on_first_use=False,
     )
     # Libraries tell by exceptions what matters; their own words would only double it.
-    logging.basicConfig(
-        level=logging.DEBUG if level == "debug" else logging.CRITICAL, stream=sys.stderr, force=True
-    )
+    if level == "debug":
+        logging.basicConfig(stream=sys.stderr)
+    logging.getLogger().setLevel(logging.DEBUG if level == "debug" else logging.CRITICAL)
 
 
 # --- signals ------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 
 from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, session, table
 
@@ -109,11 +109,16 @@ def timeline(
     from leadflow.leads import timeline as timeline_of
 
     document = timeline_of(_dossier(ctx, key, as_of, known_at))
-    answer(document, as_json, lambda console: show_timeline(console, document, key))
+    answer(document, as_json, lambda console: _timeline(console, document, key))
 
 
-def show_timeline(console: Console, document: dict[str, Any], key: str) -> None:
-    """Print a timeline for people."""
+def _timeline(console: Console, document: dict[str, Any], key: str) -> None:
+    console.print(timeline_table(document))
+    console.print(f"Next: leadflow lead explain {key}", style="dim", markup=False)
+
+
+def timeline_table(document: dict[str, Any]) -> Group:
+    """Return a timeline as people read it."""
     rows = []
     for event in document["events"]:
         score = event["score"]
@@ -122,8 +127,7 @@ def show_timeline(console: Console, document: dict[str, Any], key: str) -> None:
         rows.append(
             (event["occurred_at"], summary, decided, event["stage"], f"{score['total']:.1f}")
         )
-    console.print(table(None, ["=when", "what happened", "decided", "stage", ">score"], rows))
-    console.print(f"Next: leadflow lead explain {key}", style="dim", markup=False)
+    return table(None, ["=when", "what happened", "decided", "stage", ">score"], rows)
 
 
 def _decision(decision: dict[str, Any]) -> str:

@@ -151,7 +151,7 @@ def catch_up(app: "App", stop: threading.Event) -> int:
     head = app.store.head()
     if head <= before:
         return 0
-    with Progress("project", head, "events") as progress:
+    with Progress("project", head, "events", before) as progress:
 
         def told(position: int, _head: int) -> None:
             progress.reach(position)

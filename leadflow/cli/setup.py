@@ -105,7 +105,18 @@ def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     call = session(ctx)
     checks = examine(call.options)
-    document = {"checks": [check.as_dict() for check in checks]}
+    document = {
+        "checks": [
+            {"name": one.name, "state": one.state, "found": one.found, "mend": one.mend}
+            for one in checks
+            if one.state != "setting"
+        ],
+        "settings": [
+            {"name": one.name, "value": one.found, "from": one.origin}
+            for one in checks
+            if one.state == "setting"
+        ],
+    }
     answer(document, as_json, lambda console: _show_checks(console, checks))
     if any(check.state == "broken" for check in checks):
         raise typer.Exit(FAILED)
