@@ -140,7 +140,7 @@ def test_missing_tables_are_named(folder: Path) -> None:
 def test_an_upgrade_is_harmless_when_done_again(store_url: str) -> None:
     migrate.upgrade(store_url)
 
-    assert migrate.revision(store_url) == migrate.newest()
+    assert migrate.revision(store_url) == migrate.NEWEST
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://root:secret@host/db"])
