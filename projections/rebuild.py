@@ -17,6 +17,7 @@ from projections.batch import STREAMS_AT_ONCE, has_keys
 from projections.digest import digests
 from projections.history import History
 from projections.naming import LIVE, NEW, OLD
+from projections.pause import no_cycles
 from projections.rows import Rows
 from projections.setup import VERSION, create, drop, switch
 from projections.view import View, decide_anew, from_history
@@ -102,15 +103,16 @@ def fill(
     merged = history.merged()
     shared = {*merged, *merged.values()}
     lengths: dict[str, int] = {}
-    for stream, events in history.all_streams(position):
-        if stream in shared:
-            lengths[stream] = len(events)
-        else:
-            filler.add([stream], [events])
-    for parts in _merged_leads(history, merged, lengths, apart=divide is None):
-        streams = sorted(parts)
-        filler.add(streams, [parts[stream] for stream in streams])
-    filler.flush()
+    with no_cycles():
+        for stream, events in history.all_streams(position):
+            if stream in shared:
+                lengths[stream] = len(events)
+            else:
+                filler.add([stream], [events])
+        for parts in _merged_leads(history, merged, lengths, apart=divide is None):
+            streams = sorted(parts)
+            filler.add(streams, [parts[stream] for stream in streams])
+        filler.flush()
     return filler.events, filler.leads
 
 

@@ -10,6 +10,7 @@ from domain.policy import Policy
 from projections.batch import Batch, Events, Memory
 from projections.digest import digests
 from projections.history import History
+from projections.pause import no_cycles
 from projections.rebuild import RebuildReport, rebuild
 from projections.schema import read_models
 from projections.setup import VERSION, create
@@ -95,15 +96,18 @@ class Runner:
         count = 0
         head = self.history.head() if on_progress is not None else 0
         checkpoint = self._resume()
-        while events := self._next(checkpoint.position, batch):
-            try:
-                checkpoint = self._apply(events, checkpoint)
-                count += len(events)
-            except Moved:
-                checkpoint = self._resume()
+        while True:
+            with no_cycles():
+                events = self._next(checkpoint.position, batch)
+                if not events:
+                    return count
+                try:
+                    checkpoint = self._apply(events, checkpoint)
+                    count += len(events)
+                except Moved:
+                    checkpoint = self._resume()
             if on_progress is not None:
                 on_progress(checkpoint.position, head)
-        return count
 
     def _resume(self) -> Checkpoint:
         """Return the checkpoint; forget what is in memory if it stands for another one."""

@@ -112,7 +112,7 @@ def _empty() -> bytes:
     engine = memory()
     create(engine)
     with engine.connect() as connection:
-        made: bytes = connection.connection.driver_connection.serialize()  # type: ignore[union-attr]
+        made: bytes = connection.connection.driver_connection.serialize()  # type: ignore[union-attr]  # sqlite3
     return made
 
 

@@ -157,13 +157,14 @@ def test_a_batch_that_fails_leaves_nothing_behind(engine: Engine) -> None:
     def fail(*_: Any) -> Any:
         raise OSError("no space left")
 
-    restored, runner._writer._fill = runner._writer._fill, fail  # type: ignore[attr-defined]
+    writer: Any = runner._writer
+    restored, writer._fill = writer._fill, fail
     log.arrive(fact("demo.requested", 99 * DAY, "new@example.com"))
     with pytest.raises(OSError, match="no space"):
         runner.catch_up()
     assert (before, position) == (runner.digest(), runner.checkpoint())
 
-    runner._writer._fill = restored  # type: ignore[attr-defined]
+    writer._fill = restored
     runner.catch_up()
     other = Runner(read_model_database(), log, POLICY)
     other.catch_up()
