@@ -11,18 +11,31 @@ All of it happens from top to bottom in one empty folder, with this project's pr
 the address of a broker in place of ``localhost:9092``.
 """
 
+import gc
+import importlib
+import json
 import os
+import pkgutil
 import re
+import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
+
+import consumers
+import leadflow.cli
+import projections
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
 BROKER: Final = "localhost:9092"
+
+_CALL: Final = re.compile(r"(leadflow [^|<>&;$`\n]*)(?:([|>][^>&].*))?")
+"""A call of the program, and what is done with its output."""
 
 _BLOCK: Final = re.compile(
     r"(?:^<!-- (?P<verb>[a-z]+)(?:: (?P<what>[^>]+))? -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -110,39 +123,109 @@ def environment(folder: Path, broker: str = BROKER) -> dict[str, str]:
     }
 
 
+class Programs:
+    """Runs commands in one folder, each in a process of its own.
+
+    A plain call of `leadflow` is forked from a process that has imported everything already: the
+    imports take a second, and a page has twenty commands. All else is given to bash.
+    """
+
+    def __init__(self, folder: Path, broker: str = BROKER) -> None:
+        self._folder = folder
+        self._around = environment(folder, broker)
+        self._server: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.pages"],
+            cwd=self._folder,
+            env={**self._around, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.communicate()
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Return exit code and output of *command*, standard error included."""
+        call = _CALL.fullmatch(command)
+        if call is None:
+            return self._bash(command)
+        code, printed = self._leadflow(call[1])
+        return self._bash(f"cat {call[2]}", printed) if call[2] else (code, printed)
+
+    def _bash(self, command: str, given: str = "") -> tuple[int, str]:
+        ended = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self._folder,
+            env=self._around,
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return ended.returncode, ended.stdout
+
+    def _leadflow(self, command: str) -> tuple[int, str]:
+        pipes = self._server
+        assert pipes is not None
+        assert pipes.stdin is not None
+        assert pipes.stdout is not None
+        pipes.stdin.write(json.dumps(shlex.split(command)[1:]) + "\n")
+        pipes.stdin.flush()
+        code, printed = json.loads(pipes.stdout.readline())
+        return int(code), str(printed)
+
+
+def serve() -> None:
+    """Run `leadflow` with the arguments of each line; answer with exit code and output."""
+    for package in (consumers, projections, leadflow):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if "migrations" not in module.name:
+                importlib.import_module(module.name)
+    gc.freeze()
+    for line in sys.stdin:
+        with tempfile.TemporaryFile() as output:
+            child = os.fork()
+            if child == 0:
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+                sys.argv = ["leadflow", *json.loads(line)]
+                leadflow.cli.main()
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            output.seek(0)
+            print(json.dumps([code, output.read().decode()]), flush=True)
+
+
 def run_page(page: Path, folder: Path, broker: str = BROKER) -> int:
     """Do in *folder* what *page* says; return the number of commands that were run.
 
     Raises AssertionError with the line, the command, and both outputs where they differ.
     """
-    text = page.read_text(encoding="utf-8")
-    around = environment(folder, broker)
     done = 0
-    for block in blocks(text):
-        content = block.text.replace(BROKER, broker)
-        if block.verb == "file":
-            (folder / block.what).write_text(content, encoding="utf-8")
-        elif block.language == "console":
-            for command in commands(block):
-                _run(page, command, folder, around, broker)
-                done += 1
+    with Programs(folder, broker) as programs:
+        for block in blocks(page.read_text(encoding="utf-8")):
+            if block.verb == "file":
+                content = block.text.replace(BROKER, broker)
+                (folder / block.what).write_text(content, encoding="utf-8")
+            elif block.language == "console":
+                for command in commands(block):
+                    code, printed = programs.run(command.text.replace(BROKER, broker))
+                    printed = printed.replace(broker, BROKER)
+                    assert matches(command.expected, printed), (
+                        f"{page.name}:{command.line}: $ {command.text}\n"
+                        f"--- the page shows ---\n{command.expected}\n"
+                        f"--- it prints (exit code {code}) ---\n{printed}"
+                    )
+                    done += 1
     return done
 
 
-def _run(page: Path, command: Command, folder: Path, around: dict[str, str], broker: str) -> None:
-    ended = subprocess.run(
-        ["bash", "-c", command.text.replace(BROKER, broker)],
-        cwd=folder,
-        env=around,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=120,
-        check=False,
-    )
-    printed = ended.stdout.decode().replace(broker, BROKER)
-    assert matches(command.expected, printed), (
-        f"{page.name}:{command.line}: $ {command.text}\n"
-        f"--- the page shows ---\n{command.expected}\n"
-        f"--- it prints (exit code {ended.returncode}) ---\n{printed}"
-    )
+if __name__ == "__main__":
+    serve()
