@@ -86,7 +86,7 @@ def test_products_have_their_deals_and_value(
         if group["value"] is not None
     }
     assert found == {
-        name: {part: answer[part] for part in names}
+        name.replace("GTXPro", "GTX Pro"): {part: answer[part] for part in names}
         for name, answer in answers["by_product"].items()
     }
 
