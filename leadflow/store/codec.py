@@ -75,5 +75,5 @@ def decode_lead(state: bytes) -> Lead:
     for name in fields.__struct_fields__:
         setattr(lead, name, getattr(fields, name))
     lead.seen = {(fact.source, fact.id) for fact in lead.facts}
-    lead.ceiling, lead.hot_until = None, -1
+    lead.forget_bounds()
     return lead
