@@ -43,13 +43,14 @@ class Memory:
     def keep(self, view: View) -> None:
         """Remember *view* as the one used last."""
         lead_no = view.lead_no
-        self._views.pop(lead_no, None)
+        before = self._views.pop(lead_no, None)
         self._views[lead_no] = view
         weight = view.weight
         self._weight += weight - self._weights.get(lead_no, 0)
         self._weights[lead_no] = weight
-        for stream in view.streams:
-            self.of_stream[stream] = view
+        if before is not view:
+            for stream in view.streams:
+                self.of_stream[stream] = view
 
     def forget(self, lead_no: int) -> None:
         """Forget the view of a lead, if there is one."""
@@ -68,7 +69,7 @@ class Memory:
 class Batch:
     """Projects one batch of events."""
 
-    def __init__(self, memory: Memory, next_lead_no: int, policy: Policy, events: Events) -> None:
+    def __init__(self, memory: Memory, next_lead_no: int, policy: Policy) -> None:
         self.rows = Rows()
         self.next_lead_no = next_lead_no
         self.memory = memory
@@ -77,6 +78,11 @@ class Batch:
         self.first: dict[str, int] = {}
         """Streams to the version of their first event in the batch."""
         self.merges: list[tuple[str, str]] = []
+        self._stale: dict[int, list[str]] = {}
+        """Leads to read from history, with their streams."""
+
+    def add(self, events: Events) -> None:
+        """Add events that come next in the log."""
         groups = self.groups
         for _, stream, version, event in events:
             group = groups.get(stream)
@@ -87,8 +93,12 @@ class Batch:
                 group.append(event)
             if type(event) is LeadMerged:
                 self.merges.append((stream, event.other))
-        self._stale: dict[int, list[str]] = {}
-        """Leads to read from history, with their streams."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether both halves of every merge are here, one on either stream."""
+        halves = set(self.merges)
+        return all((other, one) in halves for one, other in halves)
 
     def project(self, writer: Writer, history: History) -> None:
         """Fill ``rows`` with what the batch changes."""

@@ -53,43 +53,46 @@ def journey_range(run_at: Sequence[int], at: int) -> tuple[int, int]:
     return bisect_right(run_at, at - LOOKBACK, 0, end), end
 
 
-def credit_rows(
-    lead_no: int,
-    conversion: int,
-    at: int,
-    amount: int | None,
-    run_at: Sequence[int],
-    run_n: Sequence[int],
-) -> list[Row]:
-    """Return the rows of one conversion at the instant *at*.
+class Shares:
+    """How one journey divides whatever it leads to, under each of the stored models.
 
-    *run_at* and *run_n* are instants and numbers of the lead's touches after collapsing; *amount*
-    is minor units or None.
+    *run_at* and *run_n* are instants and numbers of the lead's touches after collapsing, of which
+    those from *start* to before *end* are the journey.
     """
-    start, end = journey_range(run_at, at)
-    count = end - start
-    if count < 2:
-        whole = _NOTHING if amount is None else (amount,) * len(STORED)
-        touch = run_n[start] if count else 0
-        return [(lead_no, conversion, touch, *_ALL, *whole)]
-    latest = run_at[end - 1]
-    decay = [half_life_weight(latest - run_at[i], HALF_LIFE) for i in range(start, end)]
-    nano = zip(*_even_parts(count), split(NANO, decay), strict=True)
-    numbers = run_n[start:end]
-    if amount is None:
+
+    __slots__ = ("_decay", "_nano", "_numbers")
+
+    def __init__(self, run_at: Sequence[int], run_n: Sequence[int], start: int, end: int) -> None:
+        count = end - start
+        self._numbers = tuple(run_n[start:end]) or (0,)
+        self._decay: list[int] = []
+        self._nano: tuple[tuple[int, ...], ...] = (_ALL,)
+        if count > 1:
+            latest = run_at[end - 1]
+            self._decay = [
+                half_life_weight(latest - run_at[i], HALF_LIFE) for i in range(start, end)
+            ]
+            self._nano = tuple(zip(*_even_parts(count), split(NANO, self._decay), strict=True))
+
+    def rows(self, lead_no: int, conversion: int, amount: int | None) -> list[Row]:
+        """Return the rows of a conversion worth *amount* minor units; None is unknown."""
+        if amount is None:
+            return [
+                (lead_no, conversion, touch, *parts, *_NOTHING)
+                for touch, parts in zip(self._numbers, self._nano, strict=True)
+            ]
+        if not self._decay:
+            whole = (amount,) * len(STORED)
+            return [(lead_no, conversion, self._numbers[0], *_ALL, *whole)]
+        money = zip(
+            *[split(amount, weights) for weights in _even_weights(len(self._decay))],
+            split(amount, self._decay),
+            strict=True,
+        )
         return [
-            (lead_no, conversion, touch, *parts, *_NOTHING)
-            for touch, parts in zip(numbers, nano, strict=True)
+            (lead_no, conversion, touch, *parts, *units)
+            for touch, parts, units in zip(self._numbers, self._nano, money, strict=True)
         ]
-    money = zip(
-        *[split(amount, weights) for weights in _even_weights(count)],
-        split(amount, decay),
-        strict=True,
-    )
-    return [
-        (lead_no, conversion, touch, *parts, *units)
-        for touch, parts, units in zip(numbers, nano, money, strict=True)
-    ]
 
 
 @lru_cache(256)

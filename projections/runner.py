@@ -5,7 +5,6 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from domain.events import LeadMerged
 from domain.policy import Policy
 from projections.batch import Batch, Events, Memory
 from projections.digest import digests
@@ -98,12 +97,12 @@ class Runner:
         checkpoint = self._resume()
         while True:
             with no_cycles():
-                events = self._next(checkpoint.position, batch)
+                events = self.history.stream(checkpoint.position, batch)
                 if not events:
                     return count
                 try:
-                    checkpoint = self._apply(events, checkpoint)
-                    count += len(events)
+                    checkpoint, done = self._apply(events, checkpoint)
+                    count += done
                 except Moved:
                     checkpoint = self._resume()
             if on_progress is not None:
@@ -117,30 +116,19 @@ class Runner:
             self._checkpoint = checkpoint
         return checkpoint
 
-    def _next(self, position: int, limit: int) -> Events:
-        """Return the next batch, both halves of a merge in it."""
-        events = self.history.stream(position, limit)
-        halves: set[tuple[str, str]] = set()
-        new = events
-        while True:
-            for _, stream, _, event in new:
-                if type(event) is LeadMerged:
-                    halves ^= {(min(stream, event.other), max(stream, event.other))}
-            if not halves:
-                return events
-            new = self.history.stream(events[-1][0], _PAIR)
-            if not new:
-                return events
-            events = [*events, *new]
-
-    def _apply(self, events: Events, checkpoint: Checkpoint) -> Checkpoint:
-        """Project one batch; return the new checkpoint."""
-        batch = Batch(self._memory, checkpoint.next_lead_no, self.policy, events)
+    def _apply(self, events: Events, checkpoint: Checkpoint) -> tuple[Checkpoint, int]:
+        """Project one batch; return the new checkpoint and the number of events."""
+        batch = Batch(self._memory, checkpoint.next_lead_no, self.policy)
+        batch.add(events)
+        count, position = len(events), events[-1][0]
+        while not batch.is_whole and (more := self.history.stream(position, _PAIR)):
+            batch.add(more)
+            count, position = count + len(more), more[-1][0]
         # until the batch is committed, memory belongs to no checkpoint
         self._checkpoint = None
         batch.project(self._writer, self.history)
-        new = Checkpoint(events[-1][0], VERSION, batch.next_lead_no)
+        new = Checkpoint(position, VERSION, batch.next_lead_no)
         self._writer.write(batch.rows, checkpoint, new)
         self._checkpoint = new
         self._memory.shrink()
-        return new
+        return new, count

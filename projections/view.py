@@ -17,7 +17,7 @@ from domain.lead import Lead, as_occurred, decide, evolve
 from domain.policy import Policy
 from domain.scoring import flat_traits
 from domain.stages import CAPTURED, MQL, OPPORTUNITY, SQL, WON
-from projections.credit import credit_rows, journey_range
+from projections.credit import Shares, journey_range
 from projections.rows import Row, Rows
 
 BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
@@ -100,11 +100,13 @@ class View:
         "_entry_written",
         "_firm",
         "_first_touch",
+        "_journey",
         "_known",
         "_person",
         "_person_written",
         "_run_until",
         "_settled_at",
+        "_traits",
         "_won",
         "captured_at",
         "changed",
@@ -142,7 +144,7 @@ class View:
         self.lead_no = lead_no
         self.streams = streams
         self.lead_id: str | None = None
-        """None as long as no fact carries an identifier: then there is no lead, and no row."""
+        """None until ``settle`` finds by what the lead is known."""
         self.lead: Lead | None = None
         """The lead as it occurred, where the decisions of the log do not stand: facts came out of
         order, or from several streams. None for the others."""
@@ -159,6 +161,7 @@ class View:
         self.owner: str | None = None
         self.product: str | None = None
         self.traits: dict[str, Any] = {}
+        self._traits: Mapping[str, Any] | None = None
         self.name: str | None = None
         self.email: str | None = None
         self.phone: str | None = None
@@ -182,6 +185,8 @@ class View:
         self._entered: set[str] = set()
         self._deal = _NO_DEAL
         self._conversion_count = 0
+        self._journey: tuple[int, int, Shares] | None = None
+        """The last journey that was credited: several conversions often end the same one."""
         self._settled_at: int | None = None
         """The latest instant of a conversion that is written."""
         self._won: Conversion | None = None
@@ -269,8 +274,10 @@ class View:
                             event.id,
                         )
                     )
-                if event.traits:
-                    self.traits.update(flat_traits(event.traits))
+                traits = event.traits
+                if traits is not None and traits != self._traits:
+                    self._traits = traits
+                    self.traits.update(flat_traits(traits))
                 note = _NOTES.get(event.type)
                 if note is not None:
                     note(self, event)
@@ -286,23 +293,26 @@ class View:
     def _remember_person(self, person: Mapping[str, Any]) -> None:
         self._person = person
         identifiers = self.identifiers
-        for pair in person["keys"]:
-            identifier = (pair[0], pair[1])
+        for kind, value in person["keys"]:
+            identifier = (kind, value)
             if identifier not in identifiers:
                 identifiers[identifier] = None
                 self._changed_person = True
-            if not self._firm:
-                if identifier[0] != ANONYMOUS:
-                    self._known, self._firm = identifier, True
-                    self.lead_id = lead_id(identifier)
-                elif self._known is None:
-                    self._known = identifier
-                    self.lead_id = lead_id(identifier)
-        for field in ("name", "email", "phone"):
-            value = person.get(field)
-            if value is not None and value != getattr(self, field):
-                setattr(self, field, value)
-                self._changed_person = True
+                # the rule of domain.identity.known_by, one fact at a time
+                if not self._firm and (kind != ANONYMOUS or self._known is None):
+                    self._known, self._firm = identifier, kind != ANONYMOUS
+                    self.lead_id = None
+        get = person.get
+        name, email, phone = get("name"), get("email"), get("phone")
+        if name is not None and name != self.name:
+            self.name = name
+            self._changed_person = True
+        if email is not None and email != self.email:
+            self.email = email
+            self._changed_person = True
+        if phone is not None and phone != self.phone:
+            self.phone = phone
+            self._changed_person = True
 
     def _note_owner(self, fact: Fact) -> None:
         owner = fact.get("owner") if fact.type == "lead.assigned" else None
@@ -419,6 +429,10 @@ class View:
     def settle(self, rows: Rows) -> None:
         """Put the rows that stand for the whole lead, as far as they changed, into *rows*."""
         lead_no = self.lead_no
+        if self.lead_id is None:
+            if self._known is None:
+                raise ValueError("no fact carries an identifier: there is no lead")
+            self.lead_id = lead_id(self._known)
         if self._entry is not None and not self._entry_written:
             rows.stages.append(self._entry)
             self._entry_written = True
@@ -487,6 +501,8 @@ class View:
 
     def _write_conversion(self, conversion: Conversion, rows: Rows) -> None:
         start, end = journey_range(self.run_at, conversion.at)
+        if self._journey is None or self._journey[:2] != (start, end):
+            self._journey = (start, end, Shares(self.run_at, self.run_n, start, end))
         (rows.changed_conversions if conversion.written else rows.conversions).append(
             (
                 self.lead_no,
@@ -501,14 +517,7 @@ class View:
             )
         )
         (rows.changed_credit if conversion.written else rows.credit).extend(
-            credit_rows(
-                self.lead_no,
-                conversion.n,
-                conversion.at,
-                conversion.amount,
-                self.run_at,
-                self.run_n,
-            )
+            self._journey[2].rows(self.lead_no, conversion.n, conversion.amount)
         )
         conversion.written = True
 

@@ -174,10 +174,14 @@ class SQLiteWriter(Writer):
         try:
             driver: Any = connection.driver_connection
             before, driver.isolation_level = driver.isolation_level, None
+            ((synchronous,),) = driver.execute("PRAGMA synchronous").fetchall()
             try:
                 # What these rows say can be read from the log again, so their commits need not
-                # wait for the disk.
+                # wait for the disk. Checkpoints are as seldom as the store's (pages), the cache
+                # holds the inner pages of all tables (KiB).
                 driver.execute("PRAGMA synchronous = NORMAL")
+                driver.execute("PRAGMA wal_autocheckpoint = 8000")
+                driver.execute("PRAGMA cache_size = -65536")
                 driver.execute("BEGIN IMMEDIATE")
                 try:
                     yield driver
@@ -186,6 +190,7 @@ class SQLiteWriter(Writer):
                     raise
                 driver.execute("COMMIT")
             finally:
+                driver.execute(f"PRAGMA synchronous = {synchronous:d}")
                 driver.isolation_level = before
         finally:
             connection.close()
