@@ -35,7 +35,7 @@ class MapError(Exception):
 
     def __init__(self, path: Path, lines: dict[str, int], problems: Iterable[MapProblem]) -> None:
         self.path = path
-        self.problems = tuple(problems)
+        self.problems = tuple(dict.fromkeys(problems))
         super().__init__("\n".join(_said(path, lines, problem) for problem in self.problems))
 
 
