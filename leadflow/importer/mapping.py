@@ -35,8 +35,9 @@ class MapError(Exception):
 
     def __init__(self, path: Path, lines: dict[str, int], problems: Iterable[MapProblem]) -> None:
         self.path = path
-        self.problems = tuple(dict.fromkeys(problems))
-        super().__init__("\n".join(_said(path, lines, problem) for problem in self.problems))
+        self.problems = tuple(problems)
+        said = (_said(path, lines, problem) for problem in self.problems)
+        super().__init__("\n".join(dict.fromkeys(said)))
 
 
 def load_mapping(path: Path) -> Mapping:
