@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -152,7 +153,7 @@ def as_people(groups: Iterable[Sequence[Fact]]) -> dict[str, Any]:
     """Return what is known of each person, by the id of first acquaintance: no arrival in it."""
     known = {}
     for group in groups:
-        ordered = canonical(group)
+        ordered = canonical(replace(fact, recorded_at=0) for fact in group)
         identifier = known_by(ordered)
         lead, _ = as_occurred(ordered, policy())
         id_ = lead_id(identifier) if identifier else stream_of(ordered[0])
