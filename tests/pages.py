@@ -186,7 +186,7 @@ def serve() -> None:
     """Run `leadflow` with the arguments of each line; answer with exit code and output."""
     for package in (consumers, projections, leadflow):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if "migrations" not in module.name:
+            if not {"migrations", "__main__"}.intersection(module.name.split(".")):
                 importlib.import_module(module.name)
     gc.freeze()
     for line in sys.stdin:

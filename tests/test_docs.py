@@ -178,3 +178,7 @@ def test_the_queries_of_the_page_on_sql_are_answered_as_shown(
 def test_the_page_about_sending_events_is_what_happens(tmp_path: Path) -> None:
     with start_broker() as broker:
         assert run_page(DOCS / "howto/send-events.md", tmp_path, broker.bootstrap_servers) > 0
+
+
+def test_the_page_for_operators_is_what_happens(tmp_path: Path) -> None:
+    assert run_page(DOCS / "howto/operate.md", tmp_path) > 0
