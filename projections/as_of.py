@@ -12,8 +12,8 @@ from sqlalchemy.pool import StaticPool
 from domain.events import Event, Fact, LeadMerged
 from domain.lead import as_occurred
 from domain.policy import Policy
+from projections.fill import Filler, families
 from projections.history import History
-from projections.rebuild import families, fill
 from projections.setup import VERSION, create
 from projections.writer import Checkpoint, writer
 
@@ -115,8 +115,7 @@ def as_of_engine(
     create(engine)
     to = writer(engine)
     position = history.head()
-    _, leads = fill(
-        to, Filtered(history, policy, as_of, known_at), policy, position, divide=persons
-    )
-    to.set_checkpoint(Checkpoint(position, VERSION, leads + 1))
+    filler = Filler(to.fill, policy, divide=persons)
+    filler.add_all(Filtered(history, policy, as_of, known_at), position)
+    to.set_checkpoint(Checkpoint(position, VERSION, filler.next_lead_no))
     return engine

@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from domain.policy import Policy
+from projections.apart import OpenHistory
 from projections.batch import Batch, Events, Memory
 from projections.digest import digests
 from projections.history import History
@@ -64,12 +65,27 @@ class Runner:
         """Return the SHA-256 of each read model by name; see ``projections.digest``."""
         return digests(self.engine)
 
-    def rebuild(self, on_progress: Callable[[int], None] | None = None) -> RebuildReport:
+    def rebuild(
+        self,
+        on_progress: Callable[[int], None] | None = None,
+        *,
+        workers: int = 1,
+        open_history: OpenHistory | None = None,
+    ) -> RebuildReport:
         """Fold all of history anew into tables beside the live ones, then switch to them.
 
-        *on_progress* is told how many events are folded so far. See ``projections.rebuild``.
+        *on_progress* is told how many events are folded so far. With *workers* > 1 as many
+        processes share the work, each with a history of its own from *open_history*, which has to
+        be picklable. See ``projections.rebuild``.
         """
-        report = rebuild(self.engine, self.history, self.policy, on_progress)
+        report = rebuild(
+            self.engine,
+            self.history,
+            self.policy,
+            on_progress,
+            workers=workers,
+            open_history=open_history,
+        )
         self._memory.clear()
         self._checkpoint = None
         return report

@@ -1,13 +1,16 @@
 """Both databases hold the same rows, take turns of runners, and show them to people."""
 
+import pickle
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from leadflow.policies import load_policy
+from projections.apart import WorkerFailed
 from projections.history import History
 from projections.rebuild import rebuild, roll_back
 from projections.rows import READ_MODELS
@@ -89,6 +92,36 @@ def test_a_rebuild_switches_and_can_be_taken_back(engine: Engine) -> None:
     other = Runner(read_model_database(), log, POLICY)
     other.catch_up()
     assert other.digest() == runner.digest()
+
+
+def test_several_processes_rebuild_the_same_rows(engine: Engine) -> None:
+    log = history()
+    runner = runner_on(engine, log)
+    runner.catch_up()
+    told: list[int] = []
+
+    report = runner.rebuild(
+        told.append, workers=2, open_history=partial(pickle.loads, pickle.dumps(log))
+    )
+
+    assert [] == report.differences
+    assert len(log.rows) == report.events == told[-1]
+    log.arrive(fact("page.viewed", 99 * DAY, "new@example.com", touch=SEARCH))
+    runner.catch_up()
+    other = Runner(read_model_database(), log, POLICY)
+    other.catch_up()
+    assert other.digest() == runner.digest()
+
+
+def test_a_process_that_fails_ends_the_rebuild_and_leaves_what_was_live(engine: Engine) -> None:
+    runner = runner_on(engine, history())
+    runner.catch_up()
+    before = runner.digest()
+
+    with pytest.raises(WorkerFailed, match="invalid literal"):
+        runner.rebuild(workers=2, open_history=partial(int, "no number"))  # type: ignore[arg-type]  # fails as it should
+
+    assert before == runner.digest()
 
 
 def test_a_rebuild_tells_which_read_models_were_wrong(engine: Engine) -> None:
