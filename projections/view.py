@@ -18,6 +18,7 @@ from domain.policy import Policy
 from domain.scoring import flat_traits
 from domain.stages import CAPTURED, MQL, OPPORTUNITY, SQL, WON
 from projections.credit import Shares, journey_range
+from projections.deals import Conversion, Deal
 from projections.rows import Row, Rows
 
 BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
@@ -25,65 +26,6 @@ BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
 _CONVERTING: Final = frozenset((MQL, SQL, OPPORTUNITY))
 _NO_DEAL: Final = ""
 _json: Final = msgspec.json.Encoder().encode
-
-
-class Deal:
-    """One opportunity of a lead."""
-
-    __slots__ = (
-        "amount",
-        "changed",
-        "closed_at",
-        "competitor",
-        "conversion",
-        "created_at",
-        "currency",
-        "is_won",
-        "n",
-        "name",
-        "owner",
-        "product",
-        "reason",
-        "stage_name",
-        "status",
-        "written",
-    )
-
-    def __init__(self, n: int, name: str, created_at: int) -> None:
-        self.n = n
-        self.name = name
-        self.created_at = created_at
-        self.status = "open"
-        self.amount: int | None = None
-        self.currency: str | None = None
-        self.product: str | None = None
-        self.stage_name: str | None = None
-        self.closed_at: int | None = None
-        self.owner: str | None = None
-        self.reason: str | None = None
-        self.competitor: str | None = None
-        self.conversion: Conversion | None = None
-        """The conversion of kind opportunity, which follows the amount."""
-        self.is_won = False
-        """Whether it was ever won: a deal is won once."""
-        self.changed = True
-        self.written = False
-
-
-class Conversion:
-    """One conversion of a lead."""
-
-    __slots__ = ("amount", "at", "currency", "cycle", "kind", "n", "opportunity", "written")
-
-    def __init__(self, n: int, kind: str, at: int, cycle: int) -> None:
-        self.n = n
-        self.kind = kind
-        self.at = at
-        self.cycle = cycle
-        self.opportunity: str | None = None
-        self.amount: int | None = None
-        self.currency: str | None = None
-        self.written = False
 
 
 class View:
@@ -109,7 +51,6 @@ class View:
         "_traits",
         "_won",
         "captured_at",
-        "changed",
         "cycle",
         "cycle_kind",
         "deals",
