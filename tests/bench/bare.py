@@ -1,0 +1,95 @@
+"""The baselines: what the same work costs without leadflow's promises."""
+
+import json
+import sqlite3
+from time import perf_counter
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # it has no types
+
+from leadflow.store import open_store
+from tests.bench.took import Took
+
+BATCH = 2_000
+PAGE = 5_000
+
+
+def _consumer(bootstrap: str, topic: str) -> Any:
+    """Return kafka-python's own consumer, as it comes, at the start of the topic."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    parts = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic)]
+    consumer.assign(parts)
+    consumer.seek_to_beginning(*parts)
+    return consumer
+
+
+def loop(bootstrap: str, topic: str, events: int, path: str) -> Took:
+    """Keep a row per lead, by the record's key, in a SQLite file: poll, decode, upsert, commit.
+
+    No check, no identity, no history, no duplicate noticed, no position kept. The file has the
+    journal and the durability that leadflow uses.
+    """
+    database = sqlite3.connect(path)
+    database.execute("pragma journal_mode = wal")
+    database.execute("pragma synchronous = full")
+    database.execute(
+        "create table leads (key primary key, events, last_type, last_time) without rowid"
+    )
+    consumer = _consumer(bootstrap, topic)
+    read = 0
+    start = perf_counter()
+    while read < events:
+        leads: dict[bytes, tuple[int, str, str]] = {}
+        for records in consumer.poll(timeout_ms=1_000, max_records=BATCH).values():
+            for record in records:
+                event = json.loads(record.value)
+                count = leads[record.key][0] + 1 if record.key in leads else 1
+                leads[record.key] = (count, event["type"], event["time"])
+            read += len(records)
+        with database:
+            database.executemany(
+                "insert into leads values (?, ?, ?, ?) on conflict do update set"
+                " events = events + excluded.events, last_type = excluded.last_type,"
+                " last_time = excluded.last_time",
+                [(key, *state) for key, state in leads.items()],
+            )
+    seconds = perf_counter() - start
+    consumer.close()
+    database.close()
+    return Took(seconds, read)
+
+
+def poll(bootstrap: str, topic: str, events: int) -> Took:
+    """Poll 5,000 records at a time and look at none."""
+    consumer = _consumer(bootstrap, topic)
+    read = 0
+    start = perf_counter()
+    while read < events:
+        read += sum(map(len, consumer.poll(timeout_ms=1_000, max_records=5_000).values()))
+    seconds = perf_counter() - start
+    consumer.close()
+    return Took(seconds, read)
+
+
+def decode_log(database: str) -> Took:
+    """Read the whole log in the order of positions, and decode it."""
+    store = open_store(database)
+    read = position = 0
+    start = perf_counter()
+    while events := store.stream(position, PAGE):
+        read += len(events)
+        position = events[-1][0]
+    seconds = perf_counter() - start
+    store.close()
+    return Took(seconds, read)
+
+
+def decode_streams(database: str) -> Took:
+    """Read all streams, one after another, and decode them."""
+    store = open_store(database)
+    head = store.head()
+    start = perf_counter()
+    read = sum(len(events) for _, events in store.all_streams(head))
+    seconds = perf_counter() - start
+    store.close()
+    return Took(seconds, read)

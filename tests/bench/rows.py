@@ -1,0 +1,276 @@
+"""The rows: what is measured against what, and how much is asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from statistics import median
+
+from consumers.intake import Intake
+from consumers.stream import Record
+from leadflow.policies import load_policy
+from leadflow.simulate import CloudEvent, market_for_events, simulate, to_json
+from leadflow.store import open_store
+from projections.runner import Runner
+from tests.bench import shares
+from tests.bench.place import DATABASES, SQLITE, Place, say
+from tests.bench.report import Line, rates
+from tests.bench.took import Took
+
+Row = Callable[[Place, int, int], Sequence[Line]]
+"""Measures with so many events, in so many rounds."""
+
+MEGABYTE = 1_000_000
+
+
+def interleaved(rounds: int, *sides: Callable[[], Took]) -> list[list[Took]]:
+    """Run all sides once, then once more, and so on; return what each took, round by round."""
+    took: list[list[Took]] = [[] for _ in sides]
+    for number in range(rounds):
+        say(f"  round {number + 1} of {rounds}")
+        for side, found in zip(sides, took, strict=True):
+            found.append(side())
+    return took
+
+
+def _rates(took: Sequence[Took]) -> list[float]:
+    return [each.rate for each in took]
+
+
+def _bare(place: Place, events: int) -> Took:
+    return place.run(
+        "bare loop",
+        bootstrap=place.bootstrap,
+        topic=place.topic(events),
+        events=events,
+        path=str(place.file()),
+    )
+
+
+def _intake(place: Place, events: int, kind: str, *, profile: bool = False) -> Took:
+    with place.database(kind) as url:
+        return place.run(
+            "intake",
+            bootstrap=place.bootstrap,
+            topic=place.topic(events),
+            events=events,
+            database=url,
+            profile=profile,
+        )
+
+
+def intake(place: Place, events: int, rounds: int) -> Sequence[Line]:
+    """Topic to facts and decisions, durable, deduplicated, positioned; one worker."""
+    bare, *stores = interleaved(
+        rounds,
+        partial(_bare, place, events),
+        *(partial(_intake, place, events, kind) for kind in DATABASES),
+    )
+    return [
+        rates(
+            "intake",
+            f"topic to {kind}",
+            _rates(took),
+            "bare loop, state only",
+            _rates(bare),
+            least_ratio=least,
+        )
+        for kind, took, least in zip(DATABASES, stores, (0.6, 0.5), strict=True)
+    ]
+
+
+def consume(place: Place, events: int, rounds: int) -> Sequence[Line]:
+    """Return what share of intake is spent on getting records out of Kafka."""
+    at = {"bootstrap": place.bootstrap, "topic": place.topic(events), "events": events}
+    bare, ours, whole = interleaved(
+        rounds,
+        partial(place.run, "bare poll", **at),
+        partial(place.run, "poll", **at),
+        partial(_intake, place, events, SQLITE),
+    )
+    shares = [100 * a.seconds / b.seconds for a, b in zip(ours, whole, strict=True)]
+    theirs = [100 * a.seconds / b.seconds for a, b in zip(bare, whole, strict=True)]
+    share = median(shares)
+    return [
+        rates("consume", "poll alone", _rates(ours), "kafka-python's poll", _rates(bare)),
+        Line(
+            "consume",
+            "poll's share of intake",
+            "%",
+            share,
+            min(shares),
+            "kafka-python's poll",
+            median(theirs),
+            min(theirs),
+            share / median(theirs),
+            "<= 30 %",
+            share <= 30,
+        ),
+    ]
+
+
+def projections(place: Place, events: int, rounds: int) -> Sequence[Line]:
+    """All read models from the whole log: catching up, and rebuilding beside the live ones."""
+    lines: list[Line] = []
+    for kind, least in zip(DATABASES, (100_000, 45_000), strict=True):
+        lines.append(_projected(place, events, rounds, kind, "catch up", least))
+    if not hasattr(Runner, "rebuild"):
+        say("projections: the runner cannot rebuild yet, so there is no figure for it")
+        return lines
+    for kind, least in zip(DATABASES, (200_000, 120_000), strict=True):
+        lines.append(_projected(place, events, rounds, kind, "rebuild", least))
+    return lines
+
+
+def _projected(place: Place, events: int, rounds: int, kind: str, job: str, least: float) -> Line:
+    def ours() -> Took:
+        with place.copy(kind, events) as url:
+            return place.run(job, database=url)
+
+    history = place.history(kind, events)
+    decoded, took = interleaved(rounds, partial(place.run, "decode log", database=history), ours)
+    return rates(
+        "projections", f"{job}, {kind}", _rates(took), "decode only", _rates(decoded), least=least
+    )
+
+
+def replay(place: Place, events: int, rounds: int) -> Sequence[Line]:
+    """Read and fold all leads, one process."""
+    lines: list[Line] = []
+    for kind in DATABASES:
+        history = place.history(kind, events)
+        decoded, folded = interleaved(
+            rounds,
+            partial(place.run, "decode streams", database=history),
+            partial(place.run, "replay", database=history),
+        )
+        lines.append(
+            rates(
+                "replay",
+                f"fold all leads, {kind}",
+                _rates(folded),
+                "decode only",
+                _rates(decoded),
+                least_ratio=0.5,
+            )
+        )
+    return lines
+
+
+def one_lead(place: Place, events: int, rounds: int) -> Sequence[Line]:
+    """State, score and explanation of a lead with a long history, from its first event on."""
+    lines: list[Line] = []
+    for kind in DATABASES:
+        with place.database(kind) as url:
+            lead, stored = _long_lead(url)
+            took = [place.run("one lead", database=url, lead=lead, times=10) for _ in range(rounds)]
+        millis = [1_000 * each.seconds for each in took]
+        parts = ", ".join(f"{name} {1_000 * spent:.1f}" for name, spent in took[0].parts.items())
+        say(f"  {kind}: {stored:,} events, {parts} ms")
+        figure = median(millis)
+        lines.append(
+            Line(
+                "one lead",
+                f"state, score, explanation of {stored:,} events, {kind}",
+                "ms",
+                figure,
+                min(millis),
+                target="<= 20 ms",
+                met=figure <= 20,
+            )
+        )
+    return lines
+
+
+def _long_lead(url: str) -> tuple[str, int]:
+    """Store one lead of a thousand events or a few more; return its id and their number.
+
+    The events are those of many simulated leads, all sent as one person's.
+    """
+    store = open_store(url)
+    try:
+        records = [
+            Record("bench", 0, n, envelope.arrived_at, None, _as_one_person(envelope.event), ())
+            for n, envelope in enumerate(simulate(market_for_events(1_200)).first(1_200).events)
+        ]
+        claim = store.claim("bench", [0])[0]
+        Intake(store, load_policy()).process(
+            records, {("bench", 0): (0, len(records), claim.epoch)}
+        )
+        store.drop_snapshots()
+        counts = {stream: len(found) for stream, found in store.all_streams(store.head())}
+    finally:
+        store.close()
+    return max(counts.items(), key=lambda count: count[1])
+
+
+def _as_one_person(event: CloudEvent) -> bytes:
+    data = event["data"]
+    if not isinstance(data, dict):
+        raise TypeError("the simulator sends objects")
+    own = {name: value for name, value in data.items() if name != "person"}
+    return to_json({**event, "source": "/bench", "subject": "one person", "data": own})
+
+
+def memory(place: Place, events: int, rounds: int) -> Sequence[Line]:
+    """Return the most memory that each process holds, at half of the events and at all of them."""
+    sizes = (events // 2, events)
+    lines = []
+    peaks: dict[str, list[int]] = {}
+    for size in sizes:
+        peaks.setdefault("intake", []).append(place.stored(SQLITE, size).peak)
+        with place.copy(SQLITE, size) as url:
+            peaks.setdefault("catch up", []).append(place.run("catch up", database=url).peak)
+        url = place.history(SQLITE, size)
+        peaks.setdefault("replay", []).append(place.run("replay", database=url).peak)
+    for name, (half, whole) in peaks.items():
+        lines.append(
+            Line(
+                "memory",
+                f"{name} of {sizes[1]:,} events, SQLite",
+                "MB",
+                whole / MEGABYTE,
+                whole / MEGABYTE,
+                f"of {sizes[0]:,}",
+                half / MEGABYTE,
+                half / MEGABYTE,
+                whole / half,
+                "<= 300 MB",
+                whole <= 300 * MEGABYTE,
+            )
+        )
+    return lines
+
+
+ROWS: Mapping[str, tuple[Row, int]] = {
+    "intake": (intake, 100_000),
+    "consume": (consume, 100_000),
+    "projections": (projections, 100_000),
+    "replay": (replay, 100_000),
+    "one lead": (one_lead, 1_000),
+    "memory": (memory, 200_000),
+}
+"""What measures each row, and with how many events unless told otherwise."""
+
+
+def profile(place: Place, row: str, events: int) -> list[str]:
+    """Return where the time of *row* goes, a table per database.
+
+    Raises KeyError for a row that has no shares.
+    """
+    job = PROFILES[row]
+    tables = []
+    for kind in DATABASES:
+        if job == "intake":
+            took = _intake(place, events, kind, profile=True)
+        else:
+            with place.copy(kind, events) as url:
+                took = place.run(job, database=url, profile=True)
+        tables.append(shares.table(f"{row}, {kind}", took.seconds, took.events, took.parts))
+    return tables
+
+
+PROFILES: Mapping[str, str] = {
+    "intake": "intake",
+    "projections": "catch up",
+    "replay": "replay",
+}
+"""The rows whose time can be taken apart, and the job that each one is."""
