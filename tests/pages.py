@@ -94,15 +94,36 @@ def commands(block: Block) -> Iterator[Command]:
 
 def matches(expected: str, printed: str) -> bool:
     """Return whether *printed* is what the page shows; blanks at the ends of lines do not count."""
-    pattern = ""
+    lines = [line.rstrip() for line in printed.rstrip().splitlines()]
+    first, *rest = _parts(expected)
+    if not _fits(first, lines[: len(first)]):
+        return False
+    at = len(first)
+    if not rest:
+        return at == len(lines)
+    # Between two gaps the earliest place is as good as any; the last part stands at the end.
+    for part in rest[:-1]:
+        while at <= len(lines) and not _fits(part, lines[at : at + len(part)]):
+            at += 1
+        at += len(part)
+    last = rest[-1]
+    return at + len(last) <= len(lines) and _fits(last, lines[len(lines) - len(last) :])
+
+
+def _parts(expected: str) -> list[list[re.Pattern[str]]]:
+    """Return the patterns of the lines between those that are ``...`` alone."""
+    parts: list[list[re.Pattern[str]]] = [[]]
     for line in expected.rstrip().splitlines():
         if line.strip() == "...":
-            pattern += r"(?:.*\n)*?"
+            parts.append([])
         else:
-            parts = (re.escape(part) for part in line.rstrip().split("..."))
-            pattern += ".*".join(parts) + "\n"
-    lines = [line.rstrip() for line in printed.rstrip().splitlines()]
-    return re.fullmatch(pattern, "".join(f"{line}\n" for line in lines)) is not None
+            words = (re.escape(word) for word in line.rstrip().split("..."))
+            parts[-1].append(re.compile(".*".join(words)))
+    return parts
+
+
+def _fits(part: list[re.Pattern[str]], lines: list[str]) -> bool:
+    return len(part) == len(lines) and all(map(re.Pattern.fullmatch, part, lines))
 
 
 def environment(folder: Path, broker: str = BROKER) -> dict[str, str]:

@@ -49,6 +49,8 @@ def anchors(page: Path) -> set[str]:
         ("one\ntwo", "one\ntwo\n"),
         ("one\n...\nfour", "one\ntwo\nthree\nfour"),
         ("one\n...", "one"),
+        ("...\nthree\n...\nfive", "one\ntwo\nthree\nfour\nfive"),
+        ("...\ntwo\n...\ntwo", "one\ntwo\ntwo"),
         ("took ... s", "took 0.3 s"),
         ("", ""),
         ("a  b", "a  b   "),
@@ -60,7 +62,16 @@ def test_an_output_may_be_shortened(expected: str, printed: str) -> None:
 
 @pytest.mark.parametrize(
     ("expected", "printed"),
-    [("one", "two"), ("one", "one\ntwo"), ("one\ntwo", "one"), ("", "one"), ("a.c", "abc")],
+    [
+        ("one", "two"),
+        ("one", "one\ntwo"),
+        ("one\ntwo", "one"),
+        ("", "one"),
+        ("a.c", "abc"),
+        ("one\n...\none", "one"),
+        ("...\ntwo\n...\ntwo", "one\ntwo"),
+        ("...\ntwo\nthree\n...", "two\none\nthree"),
+    ],
 )
 def test_an_output_that_differs_is_noticed(expected: str, printed: str) -> None:
     assert not matches(expected, printed)
@@ -182,3 +193,7 @@ def test_the_page_about_sending_events_is_what_happens(tmp_path: Path) -> None:
 
 def test_the_page_for_operators_is_what_happens(tmp_path: Path) -> None:
     assert run_page(DOCS / "howto/operate.md", tmp_path) > 0
+
+
+def test_the_session_of_the_readme_is_what_happens(tmp_path: Path) -> None:
+    assert run_page(ROOT / "README.md", tmp_path) > 0
