@@ -284,7 +284,7 @@ class Progress:
         """Tell that *done* units are done; another *what* begins another part of the job."""
         now = time.monotonic()
         if what is not None and what != self._what:
-            self._what, self._started, self._start = what, now, 0
+            self._what, self._started, self._start = what, now, done
         rate = int((done - self._start) / max(now - self._started, 0.001))
         of = f" of {self._total:,}" if self._total else ""
         words = f"{done:,}{of} {self._unit}, {rate:,}/s"
@@ -315,7 +315,8 @@ def configure_logging(level: str, form: str) -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Asked for at every line, so that whoever replaces the stream is heard.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     # Libraries tell by exceptions what matters; their own words would only double it.

@@ -46,9 +46,8 @@ def demo(
     call.options["database_url"] = database_in(folder)
     started = time.monotonic()
     with call.app(makes=True) as app:
-        with Progress("demo", 2 * events, "events") as progress:
-            before = {"send": 0, "consume": events, "project": 2 * events}
-            played = play(app, events, seed, lambda what, done: progress.reach(before[what] + done))
+        with Progress("send", None, "events") as progress:
+            played = play(app, events, seed, lambda what, done: progress.reach(done, what))
         from sqlalchemy import func, select
 
         from projections.credit import attribution

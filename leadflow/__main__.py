@@ -1,0 +1,5 @@
+"""Run the program as ``python -m leadflow``."""
+
+from leadflow.cli import main
+
+main()
