@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.dialects import sqlite
 
 from consumers.contract import Malformed, parse
 from leadflow.app import App
@@ -18,6 +19,7 @@ from leadflow.files import ingest, open_lines
 from leadflow.reference import stale
 from leadflow.reference_pages import command_tree
 from leadflow.settings import load_settings
+from projections.views import view_texts
 from tests.pages import DOCS, ROOT, blocks, matches, run_page
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -114,6 +116,28 @@ def test_the_events_of_a_page_keep_the_contract(page: Path) -> None:
                 parse(json.dumps(event).encode(), (), CLOCK)
         else:
             assert event["id"] == parse(json.dumps(event).encode(), (), CLOCK).fact.id
+
+
+def test_the_page_on_coverage_answers_every_point_once() -> None:
+    rows = re.findall(
+        r"^\| (\d+) \| .+ \| .+ \|$", (DOCS / "coverage.md").read_text(), re.MULTILINE
+    )
+
+    assert list(map(str, range(1, 105))) == rows
+
+
+def test_commands_and_views_that_pages_name_exist() -> None:
+    commands = {name for name, _ in command_tree()}
+    views = set(view_texts(sqlite.dialect()))
+    for page in PAGES:
+        words = page.read_text()
+        groups = {name.split()[1] for name in commands if name.count(" ") == 2}
+        for first, second in re.findall(r"`leadflow ([a-z-]+)(?: ([a-z-]+))?", words):
+            name = (
+                f"leadflow {first} {second}" if first in groups and second else f"leadflow {first}"
+            )
+            assert name in commands, page
+        assert set(re.findall(r"\bv_[a-z]+\b", words)) <= views, page
 
 
 # --- reference ----------------------------------------------------------------------------------
