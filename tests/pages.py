@@ -7,6 +7,8 @@ In a page of Markdown
   they print: ``...`` stands for anything in a line, and alone in a line for any lines;
 - every other block is shown only.
 
+``python -m tests.pages --write PAGE`` puts into a page what its commands print now.
+
 All of it happens from top to bottom in one empty folder, with this project's programs, and with
 the address of a broker in place of ``localhost:9092``.
 """
@@ -29,6 +31,7 @@ from typing import Final, Self
 import consumers
 import leadflow.cli
 import projections
+from leadflow.broker import start_broker
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
@@ -219,17 +222,28 @@ def serve() -> None:
                 os.dup2(output.fileno(), 2)
                 sys.argv = ["leadflow", *json.loads(line)]
                 leadflow.cli.main()
+                sys.exit()
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             output.seek(0)
             print(json.dumps([code, output.read().decode()]), flush=True)
 
 
-def run_page(page: Path, folder: Path, broker: str = BROKER) -> int:
-    """Do in *folder* what *page* says; return the number of commands that were run.
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command of a page, and what it printed."""
 
-    Raises AssertionError with the line, the command, and both outputs where they differ.
-    """
-    done = 0
+    command: Command
+    code: int
+    printed: str
+
+    @property
+    def as_shown(self) -> bool:
+        """Return whether the page tells the truth."""
+        return matches(self.command.expected, self.printed)
+
+
+def ran(page: Path, folder: Path, broker: str = BROKER) -> Iterator[Ran]:
+    """Do in *folder* what *page* says, command by command."""
     with Programs(folder, broker) as programs:
         for block in blocks(page.read_text(encoding="utf-8")):
             if block.verb == "file":
@@ -238,15 +252,43 @@ def run_page(page: Path, folder: Path, broker: str = BROKER) -> int:
             elif block.language == "console":
                 for command in commands(block):
                     code, printed = programs.run(command.text.replace(BROKER, broker))
-                    printed = printed.replace(broker, BROKER)
-                    assert matches(command.expected, printed), (
-                        f"{page.name}:{command.line}: $ {command.text}\n"
-                        f"--- the page shows ---\n{command.expected}\n"
-                        f"--- it prints (exit code {code}) ---\n{printed}"
-                    )
-                    done += 1
+                    yield Ran(command, code, printed.replace(broker, BROKER))
+
+
+def run_page(page: Path, folder: Path, broker: str = BROKER) -> int:
+    """Do in *folder* what *page* says; return the number of commands that were run.
+
+    Raises AssertionError with the line, the command, and both outputs where they differ.
+    """
+    done = 0
+    for one in ran(page, folder, broker):
+        assert one.as_shown, (
+            f"{page.name}:{one.command.line}: $ {one.command.text}\n"
+            f"--- the page shows ---\n{one.command.expected}\n"
+            f"--- it prints (exit code {one.code}) ---\n{one.printed}\n"
+            f"If the page is what is wrong: python -m tests.pages --write {page.relative_to(ROOT)}"
+        )
+        done += 1
     return done
 
 
+def write(page: Path) -> None:
+    """Put into *page* what its commands print, where it differs; shorten it with ... by hand."""
+    lines = page.read_text(encoding="utf-8").split("\n")
+    with start_broker() as broker, tempfile.TemporaryDirectory() as folder:
+        wrong = [
+            one for one in ran(page, Path(folder), broker.bootstrap_servers) if not one.as_shown
+        ]
+    for one in reversed(wrong):
+        start = one.command.line + one.command.text.count("\n")
+        end = start + len(one.command.expected.split("\n")) * bool(one.command.expected)
+        lines[start:end] = [line.rstrip() for line in one.printed.rstrip().splitlines()]
+    page.write_text("\n".join(lines), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    serve()
+    if sys.argv[1:2] == ["--write"]:
+        for name in sys.argv[2:]:
+            write(Path(name).resolve())
+    else:
+        serve()
