@@ -9,20 +9,31 @@ canonical order.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 from domain.events import Decision, Event, Fact, LeadMerged, StageEntered, topic_of
 from domain.identity import known_by, lead_id
 from domain.lead import Lead, as_occurred, canonical, fold, fold_streams
 from domain.policy import Policy
-from domain.scoring import Score, contributions, score
+from domain.scoring import (
+    FULL,
+    Score,
+    contributions,
+    decayed,
+    divide,
+    engagement,
+    fit,
+    flat_traits,
+    score,
+)
 from leadflow.amounts import decimal_text, points
 from leadflow.instants import rfc3339
 from leadflow.store.base import Store
 from leadflow.store.codec import decode
 from leadflow.summaries import summary
 from projections.rows import Rows
-from projections.view import View, from_history
+from projections.view import View
 
 _LATE: Final = 60_000_000
 """Microseconds; partitions that are read side by side overtake each other by less."""
@@ -99,15 +110,22 @@ def open_dossier(
     if not kept:
         moment = rfc3339(min(one for one in (as_of, known_at) if one is not None))
         raise LeadUnknown(f"nothing was known of the lead at {moment}")
-    streams = _cut(streams, stream, kept, whole=len(kept) == len(everything))
-    occurred, history = as_occurred(kept, policy)
+    lead, events = _in_order(streams, stream, kept)
     rows = Rows()
-    view = from_history(1, list(streams), list(streams.values()), policy, rows)
-    view.settle(rows)
-    if stream in streams:
-        decided, decisions = fold_streams(streams, stream), _decisions(streams.values())
+    view = View(1, list(streams))
+    if lead is not None:
+        # The decisions that were taken are those that would be taken again.
+        history = _by_fact(events)
+        decisions = _decisions([events])
+        decided = lead
     else:
-        decided, decisions = occurred, _decisions(history)
+        occurred, history = as_occurred(kept, policy)
+        if len(kept) == len(everything):
+            decided, decisions = fold_streams(streams, stream), _decisions(streams.values())
+        else:
+            decided, decisions = occurred, _decisions(history)
+    view.feed([event for told in history for event in told], rows)
+    view.settle(rows)
     return Dossier(
         lead_id=lead_id(known),
         facts=canonical(kept),
@@ -126,26 +144,33 @@ def _first(*instants: int | None) -> int:
     return next(instant for instant in instants if instant is not None)
 
 
-def _cut(
-    streams: dict[str, list[Event]], stream: str, kept: list[Fact], *, whole: bool
-) -> dict[str, list[Event]]:
-    """Return the streams with the facts that are *kept*.
+def _in_order(
+    streams: Mapping[str, list[Event]], stream: str, kept: Sequence[Fact]
+) -> tuple[Lead | None, list[Event]]:
+    """Return the lead and its events up to the last of the facts that are *kept*.
 
-    Decisions come along where they stand: where all facts are kept, or the first ones of a lead
-    that came in order. Else there is one nameless stream of the facts alone.
+    Only where one stream brought all facts in canonical order and these are the first of them;
+    else None.
     """
-    if whole:
-        return streams
-    if len(streams) == 1 and fold(streams[stream]).in_order:
-        ids = {(fact.source, fact.id) for fact in kept}
-        events = []
-        for event in streams[stream]:
-            if (event.source, event.id) not in ids:
-                break
-            events.append(event)
-        if sum(isinstance(event, Fact) for event in events) == len(kept):
-            return {stream: events}
-    return {"": list(kept)}
+    if len(streams) != 1:
+        return None, []
+    ids = {(fact.source, fact.id) for fact in kept}
+    events = list(takewhile(lambda event: (event.source, event.id) in ids, streams[stream]))
+    lead = fold(events)
+    if not lead.in_order or len(lead.facts) != len(kept):
+        return None, []
+    return lead, events
+
+
+def _by_fact(events: Iterable[Event]) -> list[list[Event]]:
+    """Return the facts, each with the decisions behind it."""
+    history: list[list[Event]] = []
+    for event in events:
+        if isinstance(event, Fact):
+            history.append([event])
+        else:
+            history[-1].append(event)
+    return history
 
 
 def _decisions(histories: Iterable[Iterable[Event]]) -> dict[FactId, list[Decision]]:
@@ -289,7 +314,7 @@ def timeline(dossier: Dossier) -> dict[str, Any]:
                 "actor": fact.actor,
                 "summary": summary(fact),
                 "stage": stage,
-                "score": scored,
+                "score": score_document(scored),
                 "decisions": [_decision(one) for one in dossier.decisions.get(key, ())],
             }
         )
@@ -302,16 +327,48 @@ def timeline(dossier: Dossier) -> dict[str, Any]:
     return {"lead_id": dossier.lead_id, "events": entries}
 
 
-def _scores(dossier: Dossier) -> list[dict[str, Any]]:
-    """Return the score right after each fact; facts that no rule looks at change it by time only."""
+def _scores(dossier: Dossier) -> list[Score]:
+    """Return the score right after each fact: `domain.scoring.score`, for all facts at once.
+
+    What a fact earns is looked up once, so that each instant costs its decay alone.
+    """
     policy = dossier.policy
-    counting: list[Fact] = []
+    earned: list[tuple[int, int, int, str]] = []
+    traits: dict[str, Any] = {}
+    fits = fit(traits, policy)
     found = []
     for fact in dossier.facts:
-        if fact.type in policy.rules_of or fact.traits:
-            counting.append(fact)
-        found.append(score_document(score(counting, policy, fact.at)))
+        if fact.traits:
+            traits.update(flat_traits(fact.traits))
+            fits = fit(traits, policy)
+        earned += [
+            (fact.at, rule.points, rule.half_life, rule.group)
+            for rule in policy.rules_of.get(fact.type, ())
+            if rule.matches(fact)
+        ]
+        found.append(_score(policy, fits, _engagement(earned, policy, fact.at)))
     return found
+
+
+def _engagement(earned: Sequence[tuple[int, int, int, str]], policy: Policy, at: int) -> int:
+    gains: dict[str, int] = {}
+    total = 0
+    for since, worth, half_life, group in earned:
+        left = decayed(worth, at - since, half_life)
+        if left < 0:
+            total += left
+        else:
+            gains[group] = gains.get(group, 0) + left
+    caps = policy.group_caps
+    total += sum(min(gain, caps.get(group, FULL)) for group, gain in gains.items())
+    return min(max(total, 0), FULL)
+
+
+def _score(policy: Policy, fits: int, engaged: int) -> Score:
+    total = divide(policy.fit_weight * fits + policy.engagement_weight * engaged, 100)
+    letter = next(name for name, least in policy.grades if fits >= least)
+    level = next(name for name, least in policy.levels if engaged >= least)
+    return Score(fits, engaged, total, letter + level)
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
@@ -341,12 +398,15 @@ def explain(dossier: Dossier) -> dict[str, Any]:
 
     What is counted sums to fit and engagement exactly.
     """
-    parts = contributions(dossier.facts, dossier.policy, dossier.at)
-    found = dossier.score()
-    for axis, total in (("fit", found.fit), ("engagement", found.engagement)):
-        counted = sum(part.counted for part in parts if part.axis == axis)
-        if counted != total:
-            raise AssertionError(f"{axis}: contributions count {counted}, the score is {total}")
+    facts, policy, at = dossier.facts, dossier.policy, dossier.at
+    parts = contributions(facts, policy, at)
+    counted = {
+        axis: sum(part.counted for part in parts if part.axis == axis)
+        for axis in ("fit", "engagement")
+    }
+    if counted["engagement"] != engagement(facts, policy, at):
+        raise AssertionError("the contributions do not sum to the engagement")
+    found = _score(policy, counted["fit"], counted["engagement"])
     entered = _stage_entered(dossier)
     return {
         "lead_id": dossier.lead_id,

@@ -11,11 +11,20 @@ import pytest
 from consumers.intake import Intake
 from consumers.normalise import instant
 from domain.identity import lead_id
+from domain.scoring import score
 from leadflow.amounts import decimal_text, points
 from leadflow.app import App
 from leadflow.files import ingest, open_lines
 from leadflow.lead_keys import KeyUnclear, stream_of_key
-from leadflow.leads import Dossier, LeadUnknown, explain, open_dossier, show, timeline
+from leadflow.leads import (
+    Dossier,
+    LeadUnknown,
+    explain,
+    open_dossier,
+    score_document,
+    show,
+    timeline,
+)
 from leadflow.settings import load_settings
 from tests.command_line import event
 
@@ -121,6 +130,27 @@ def test_the_timeline_tells_each_fact_with_what_it_led_to(app: App) -> None:
     assert not any(one["late"] for one in events)
     positions = [one["position"] for one in events]
     assert sorted(positions) == positions
+
+
+def test_the_score_of_each_moment_is_the_score_of_the_facts_up_to_it(app: App) -> None:
+    types = ("page.viewed", "email.unsubscribed", "meeting.held", "demo.requested", "trial.started")
+    more = [
+        event(
+            f"x{n}",
+            types[n % len(types)],
+            f"2025-03-{1 + n // 3:02}T{n % 24:02}:00:00Z",
+            {"person": {**PERSON, "seniority": ("vp", "manager", "intern")[n % 3]}},
+        )
+        for n in range(60)
+    ]
+    _take(app, [*STORY, *more])
+    dossier = _open(app)
+    told = [one["score"] for one in timeline(dossier)["events"]]
+    expected = [
+        score_document(score(dossier.facts[:n], dossier.policy, fact.at))
+        for n, fact in enumerate(dossier.facts, 1)
+    ]
+    assert expected == told
 
 
 def test_no_summary_holds_what_identifies_a_person(app: App) -> None:
