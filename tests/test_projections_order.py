@@ -123,7 +123,7 @@ class Upto(Log):
 
 
 @given(facts(), st.data(), st.integers(1, 30))
-@settings(max_examples=150)
+@settings(max_examples=70)
 def test_any_arrival_order_and_any_batch_size_give_the_same_rows(
     known: list[Fact], data: st.DataObject, batch: int
 ) -> None:
@@ -133,7 +133,7 @@ def test_any_arrival_order_and_any_batch_size_give_the_same_rows(
 
 
 @given(facts(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_a_rebuild_makes_the_rows_that_are_there_and_can_be_taken_back(
     known: list[Fact], data: st.DataObject
 ) -> None:
@@ -154,7 +154,7 @@ def test_a_rebuild_makes_the_rows_that_are_there_and_can_be_taken_back(
 
 
 @given(facts(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_as_of_an_instant_the_rows_are_those_of_the_facts_so_far(
     known: list[Fact], data: st.DataObject
 ) -> None:
@@ -180,7 +180,7 @@ def test_as_of_an_instant_the_rows_are_those_of_the_facts_so_far(
 
 
 @given(facts(), st.integers(1, 5))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_a_runner_that_starts_again_after_each_batch_makes_the_same_rows(
     known: list[Fact], batch: int
 ) -> None:
