@@ -15,7 +15,7 @@ COLUMNS: Final = ("path", "total_conversions", "total_conversion_value", "total_
 _UNKNOWN: Final = "XXX"
 """The code of ISO 4217 for no currency: path data names none."""
 
-_MOST_DIGITS: Final = 9
+_MOST_DIGITS: Final = 18
 
 
 class PathsUnreadable(Exception):
