@@ -6,8 +6,9 @@ the facts arrived.
 """
 
 from collections.abc import Iterable
+from hashlib import sha1
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from domain.events import Fact, Identifier
 
@@ -26,9 +27,18 @@ def precedence(identifier: Identifier) -> tuple[int, str, str]:
 
 
 def lead_id(identifier: Identifier) -> str:
-    """Return the id of the lead that is first known by *identifier*: UUIDv5 of kind and value."""
+    """Return the id of the lead that is first known by *identifier*: UUIDv5 of kind and value.
+
+    The steps of RFC 9562, section 5.5, without the objects of the uuid module: a rebuild names
+    every lead, and they cost three times the digest.
+    """
     kind, value = identifier
-    return str(uuid5(LEAD_NAMESPACE, f"{kind}\x00{value}"))
+    name = f"{kind}\x00{value}".encode()
+    digest = bytearray(sha1(LEAD_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def known_by(facts: Iterable[Fact]) -> Identifier | None:

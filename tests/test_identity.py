@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid5
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import Fact, Identifier
-from domain.identity import known_by, lead_id, precedence, stream_of
+from domain.identity import LEAD_NAMESPACE, known_by, lead_id, precedence, stream_of
 from domain.lead import canonical
 from tests.examples import fact, person
 
@@ -136,3 +137,10 @@ def test_corrections_of_one_event_are_one_stream() -> None:
     renamed = fact("event.reclassified", person=None, event_source="/crm", event_id="1")
 
     assert stream_of(voided) == stream_of(renamed) == "a60356ca-b5f4-5aec-9911-0652ab3fc7d9"
+
+
+@given(st.text(), st.text())
+def test_a_lead_id_is_the_uuid_of_version_5_that_the_standard_library_makes(
+    kind: str, value: str
+) -> None:
+    assert str(uuid5(LEAD_NAMESPACE, f"{kind}\x00{value}")) == lead_id((kind, value))
