@@ -2,14 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.bench.place import Place, machine, say
 from tests.bench.report import Line, as_json, table
 from tests.bench.rows import PROFILES, ROWS, profile
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None, make: Callable[[], Place] = Place) -> int:
     """Run the benchmarks that are asked for; return 0, also where a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{', '.join(ROWS)}; default: all")
@@ -22,7 +22,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
     say(machine())
-    with Place() as place:
+    with make() as place:
         if options.profile:
             events = options.events or ROWS[options.profile][1]
             print("\n\n".join(profile(place, options.profile, events)))

@@ -9,7 +9,9 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any, cast
 
@@ -22,9 +24,9 @@ from consumers.ledger import Claim, Ledger
 from consumers.stream import Source
 from consumers.worker import Worker
 from domain.events import Event
-from domain.lead import Lead, canonical, fold, fold_streams
-from domain.scoring import contributions, score
+from domain.lead import Lead, fold, fold_streams
 from leadflow.app import settle_memory
+from leadflow.leads import explain, open_dossier
 from leadflow.policies import load_policy
 from leadflow.store import open_store
 from leadflow.store.base import Store
@@ -121,6 +123,19 @@ def catch_up(database: str, profile: bool = False) -> Took:
     return Took(seconds, events, parts=found.parts)
 
 
+def rebuild(database: str, workers: int = 1) -> Took:
+    """Fold the whole log into tables beside the live ones, compare and switch."""
+    store, engine = open_store(database), make_engine(database)
+    runner = Runner(engine, store, load_policy())
+    runner.create()
+    start = perf_counter()
+    report = runner.rebuild(workers=workers, open_history=partial(open_store, database))
+    seconds = perf_counter() - start
+    engine.dispose()
+    store.close()
+    return Took(seconds, report.events)
+
+
 def replay(database: str, profile: bool = False) -> Took:
     """Read and fold all leads, in one process."""
     store = open_store(database)
@@ -153,29 +168,24 @@ def _folded(store: Store, merged: Mapping[str, str], head: int) -> Iterator[tupl
             yield fold_streams(group, lead), sum(map(len, group.values()))
 
 
-def one_lead(database: str, lead: str, times: int) -> Took:
+def one_lead(database: str, lead: str, now: int, times: int) -> Took:
     """Read and fold one lead from its whole history, score it and explain the score."""
     store, policy = open_store(database), load_policy()
-    parts = {"state": 0.0, "score": 0.0, "explanation": 0.0}
-    events = 0
+    rounds: list[tuple[float, float, float]] = []
+    facts = 0
     for _ in range(times):
         start = perf_counter()
-        stored = store.load([lead])[lead]
+        dossier = open_dossier(store, policy, lead, now=now)
         folded = perf_counter()
-        facts = canonical(stored.lead.facts)
-        found = score(facts, policy, facts[-1].at)
+        dossier.score()
         scored = perf_counter()
-        explanation = contributions(facts, policy, facts[-1].at)
-        explained = perf_counter()
-        if found.fit != sum(part.counted for part in explanation if part.axis == "fit"):
-            raise AssertionError("an explanation sums to the score")
-        parts["state"] += folded - start
-        parts["score"] += scored - folded
-        parts["explanation"] += explained - scored
-        events = sum(stored.versions.values())
+        explain(dossier)
+        rounds.append((folded - start, scored - folded, perf_counter() - scored))
+        facts = len(dossier.facts)
     store.close()
-    seconds = sum(parts.values()) / times
-    return Took(seconds, events, parts={name: total / times for name, total in parts.items()})
+    state, points, explanation = map(median, zip(*rounds, strict=True))
+    parts = {"state": state, "score": points, "explanation": explanation}
+    return Took(sum(parts.values()), facts, parts=parts)
 
 
 JOBS: Mapping[str, Callable[..., Took]] = {
@@ -186,12 +196,13 @@ JOBS: Mapping[str, Callable[..., Took]] = {
     "intake": intake,
     "poll": poll,
     "catch up": catch_up,
+    "rebuild": rebuild,
     "replay": replay,
     "one lead": one_lead,
 }
 
 
-def _peak() -> int:
+def peak() -> int:
     """Return the most memory this process held, bytes."""
     status = Path("/proc/self/status")
     if status.exists():
@@ -210,7 +221,7 @@ def main(name: str) -> None:
     arguments = msgspec.json.decode(sys.stdin.buffer.read())
     settle_memory()
     took = JOBS[name](**arguments)
-    took.peak = _peak()
+    took.peak = peak()
     sys.stdout.buffer.write(msgspec.json.encode(took))
 
 

@@ -9,9 +9,8 @@ from consumers.stream import Record
 from leadflow.policies import load_policy
 from leadflow.simulate import CloudEvent, market_for_events, simulate, to_json
 from leadflow.store import open_store
-from projections.runner import Runner
 from tests.bench import shares
-from tests.bench.place import DATABASES, SQLITE, Place, say
+from tests.bench.place import DATABASES, POSTGRES, SQLITE, Place, say
 from tests.bench.report import Line, rates
 from tests.bench.took import Took
 
@@ -109,27 +108,44 @@ def consume(place: Place, events: int, rounds: int) -> Sequence[Line]:
 
 def projections(place: Place, events: int, rounds: int) -> Sequence[Line]:
     """All read models from the whole log: catching up, and rebuilding beside the live ones."""
-    lines: list[Line] = []
-    for kind, least in zip(DATABASES, (100_000, 45_000), strict=True):
-        lines.append(_projected(place, events, rounds, kind, "catch up", least))
-    if not hasattr(Runner, "rebuild"):
-        say("projections: the runner cannot rebuild yet, so there is no figure for it")
-        return lines
-    for kind, least in zip(DATABASES, (200_000, 120_000), strict=True):
-        lines.append(_projected(place, events, rounds, kind, "rebuild", least))
-    return lines
+    return [
+        *_projected(place, events, rounds, SQLITE, catch_up=100_000, rebuild=200_000),
+        *_projected(place, events, rounds, POSTGRES, catch_up=45_000, rebuild=120_000),
+    ]
 
 
-def _projected(place: Place, events: int, rounds: int, kind: str, job: str, least: float) -> Line:
-    def ours() -> Took:
-        with place.copy(kind, events) as url:
-            return place.run(job, database=url)
+def _projected(
+    place: Place, events: int, rounds: int, kind: str, *, catch_up: float, rebuild: float
+) -> list[Line]:
+    def project(job: str, **arguments: int) -> Callable[[], Took]:
+        def run() -> Took:
+            with place.copy(kind, events) as url:
+                return place.run(job, database=url, **arguments)
 
-    history = place.history(kind, events)
-    decoded, took = interleaved(rounds, partial(place.run, "decode log", database=history), ours)
-    return rates(
-        "projections", f"{job}, {kind}", _rates(took), "decode only", _rates(decoded), least=least
+        return run
+
+    decoded, caught_up, alone, together = interleaved(
+        rounds,
+        partial(place.run, "decode log", database=place.history(kind, events)),
+        project("catch up"),
+        project("rebuild"),
+        project("rebuild", workers=2),
     )
+    return [
+        rates(
+            "projections",
+            f"{what}, {kind}",
+            _rates(took),
+            "decode only",
+            _rates(decoded),
+            least=least,
+        )
+        for what, took, least in (
+            ("catch up", caught_up, catch_up),
+            ("rebuild", alone, rebuild),
+            ("rebuild, 2 processes", together, rebuild),
+        )
+    ]
 
 
 def replay(place: Place, events: int, rounds: int) -> Sequence[Line]:
@@ -160,16 +176,19 @@ def one_lead(place: Place, events: int, rounds: int) -> Sequence[Line]:
     lines: list[Line] = []
     for kind in DATABASES:
         with place.database(kind) as url:
-            lead, stored = _long_lead(url)
-            took = [place.run("one lead", database=url, lead=lead, times=10) for _ in range(rounds)]
+            lead, now = _long_lead(url, events)
+            took = [
+                place.run("one lead", database=url, lead=lead, now=now, times=10)
+                for _ in range(rounds)
+            ]
         millis = [1_000 * each.seconds for each in took]
         parts = ", ".join(f"{name} {1_000 * spent:.1f}" for name, spent in took[0].parts.items())
-        say(f"  {kind}: {stored:,} events, {parts} ms")
+        say(f"  {kind}, {took[0].events:,} facts: {parts} ms")
         figure = median(millis)
         lines.append(
             Line(
                 "one lead",
-                f"state, score, explanation of {stored:,} events, {kind}",
+                f"{took[0].events:,} facts: state, score, explanation, {kind}",
                 "ms",
                 figure,
                 min(millis),
@@ -180,26 +199,28 @@ def one_lead(place: Place, events: int, rounds: int) -> Sequence[Line]:
     return lines
 
 
-def _long_lead(url: str) -> tuple[str, int]:
-    """Store one lead of a thousand events or a few more; return its id and their number.
+def _long_lead(url: str, events: int) -> tuple[str, int]:
+    """Store so many events as one lead's; return its id and the instant of its last one.
 
-    The events are those of many simulated leads, all sent as one person's.
+    The events are those of many simulated leads, all sent as one person's. One in thirty is sent
+    twice, so that there are a few more than will be stored.
     """
+    more = events * 11 // 10
+    sent = list(simulate(market_for_events(more)).first(more).events)
+    records = [
+        Record("bench", 0, n, envelope.arrived_at, None, _as_one_person(envelope.event), ())
+        for n, envelope in enumerate(sent)
+    ]
     store = open_store(url)
     try:
-        records = [
-            Record("bench", 0, n, envelope.arrived_at, None, _as_one_person(envelope.event), ())
-            for n, envelope in enumerate(simulate(market_for_events(1_200)).first(1_200).events)
-        ]
         claim = store.claim("bench", [0])[0]
         Intake(store, load_policy()).process(
             records, {("bench", 0): (0, len(records), claim.epoch)}
         )
-        store.drop_snapshots()
         counts = {stream: len(found) for stream, found in store.all_streams(store.head())}
     finally:
         store.close()
-    return max(counts.items(), key=lambda count: count[1])
+    return max(counts, key=lambda stream: counts[stream]), sent[-1].arrived_at
 
 
 def _as_one_person(event: CloudEvent) -> bytes:
