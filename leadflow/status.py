@@ -1,7 +1,9 @@
 """How far everything is, for people who watch over it."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
+import structlog
 from sqlalchemy import func, select
 
 from leadflow.app import App
@@ -9,13 +11,20 @@ from leadflow.store.tables import SCHEMA, seen
 from projections.pipeline import pipeline
 from projections.rows import READ_MODELS
 
+_log = structlog.get_logger(__name__)
+
+_PATIENCE_MS: Final = 2_000
+"""How long to wait for a broker that is only asked for its ends, milliseconds."""
+
 
 def status(app: App) -> dict[str, Any]:
     """Return positions, checkpoints and counts, in the shape of `leadflow status --json`.
 
-    *events* counts what was accepted, *decisions* what followed from it. The end of a stream is
-    known to the broker alone; None where nobody asked it.
+    *events* counts what was accepted, *decisions* what followed from it. The end of a topic is
+    known to the broker alone: None when it does not answer within two seconds, and for files.
     """
+    positions = app.store.all_positions()
+    ends = _ends(app, {stream for stream, _, _ in positions})
     counts = app.store.counts()
     with app.connect() as connection:
         leads = connection.execute(select(func.count()).select_from(pipeline)).scalar_one()
@@ -30,10 +39,10 @@ def status(app: App) -> dict[str, Any]:
                 "stream": stream,
                 "partition": partition,
                 "position": position,
-                "end": None,
-                "lag": None,
+                "end": (end := ends.get((stream, partition))),
+                "lag": None if end is None else max(0, end - position),
             }
-            for stream, partition, position in app.store.all_positions()
+            for stream, partition, position in positions
         ],
         "read_models": [
             {"name": one.name, "checkpoint": checkpoint, "lag": lag} for one in READ_MODELS
@@ -43,3 +52,18 @@ def status(app: App) -> dict[str, Any]:
         "events": events,
         "decisions": counts["events"] - events,
     }
+
+
+def _ends(app: App, streams: set[str]) -> dict[tuple[str, int], int]:
+    """Return the ends of the topic's partitions, as far as the broker tells them."""
+    topic = app.settings.topic_interactions
+    if topic not in streams:
+        return {}
+    from consumers.stream import StreamError, end_positions
+
+    try:
+        found = end_positions(replace(app.settings.kafka, connect_timeout_ms=_PATIENCE_MS), topic)
+    except StreamError as error:
+        _log.info("broker.silent", error=str(error))
+        return {}
+    return {(topic, partition): end for partition, end in found.items()}

@@ -123,7 +123,9 @@ def test_up_ends_after_the_batch_under_way_with_everything_projected(
         program.wait()
     assert 0 == program.returncode, (leadflow.folder / "log").read_text()
     assert 40 == json.loads(out)["accepted"]
-    assert {0} == {one["lag"] for one in leadflow.json("status")["read_models"]}
+    status = leadflow.json("status")
+    assert {0} == {one["lag"] for one in status["read_models"]}
+    assert {0} == {one["lag"] for one in status["positions"]}
 
 
 def _positions(leadflow: CommandLine) -> int:
