@@ -30,8 +30,13 @@ def shorten(value: object) -> str:
         text = msgspec.json.encode(value).decode()
     except (TypeError, UnicodeError):
         text = ascii(value)
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = one_line(text)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """Return *text* with whatever a terminal would act on spelt out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class Malformed(Exception):
@@ -54,7 +59,7 @@ class Malformed(Exception):
 
     def __str__(self) -> str:
         """Return one line: field, value, problem, mend."""
-        where = self.field or "record"
+        where = one_line(self.field or "record")
         if self.value is not None:
             where += f" = {self.value}"
         return f"{where}: {self.problem}; {self.mend}"

@@ -13,9 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import structlog
-
-# kafka-python ships no types: what it gives is Any until it is given a type below.
-from kafka import (  # type: ignore[import-untyped]
+from kafka import (  # type: ignore[import-untyped]  # it ships no types
     ConsumerRebalanceListener,
     KafkaAdminClient,
     KafkaConsumer,
@@ -23,10 +21,10 @@ from kafka import (  # type: ignore[import-untyped]
     OffsetAndMetadata,
     TopicPartition,
 )
-from kafka.coordinator.assignors.cooperative_sticky import (  # type: ignore[import-untyped]
+from kafka.coordinator.assignors.cooperative_sticky import (  # type: ignore[import-untyped]  # it ships no types
     CooperativeStickyAssignor,
 )
-from kafka.errors import (  # type: ignore[import-untyped]
+from kafka.errors import (  # type: ignore[import-untyped]  # it ships no types
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -36,7 +34,7 @@ from kafka.errors import (  # type: ignore[import-untyped]
     OffsetOutOfRangeError,
     TopicAlreadyExistsError,
 )
-from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]
+from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # it ships no types
 
 from consumers.cluster import (
     BrokerUnavailable,
