@@ -23,6 +23,9 @@ _log = structlog.get_logger(__name__)
 MOST_FENCED: Final = 5
 """How often in a row a worker may be fenced and join anew, before it gives up."""
 
+_JOIN_PATIENCE: Final = 30.0
+"""Seconds that joining the group may take before a worker without partitions counts as idle."""
+
 _POLL_MS: Final = 200
 """How long one poll waits: also how late a stop is noticed."""
 
@@ -203,8 +206,13 @@ class Worker:
         self, source: Source, stop: threading.Event, idle: float | None
     ) -> Iterator[Outcome]:
         quiet_since = time.monotonic()
+        joining_until = quiet_since + _JOIN_PATIENCE
         while not stop.is_set():
             count = self._gather(source, stop)
+            if not self._claims:
+                # Still joining: a topic cannot be quiet before anybody listens. (A member may be
+                # left without partitions for good, so this patience has an end.)
+                quiet_since = max(quiet_since, min(time.monotonic(), joining_until))
             if count:
                 quiet_since = time.monotonic()
                 yield self._store(source, stop)

@@ -47,7 +47,7 @@ pipeline = read_model(
     text("company_domain", "Latest known domain of the company"),
     text("company_size", "Latest known size of the company: a number or a band, as it was told"),
     text("industry", "Latest known industry of the company"),
-    text("product", "Product of the latest sales event that names one"),
+    text("product", "Product of the latest event that names one"),
     number("deals_open", "Opportunities that are open"),
     number("deals_won", "Opportunities that were won last"),
     number("deals_lost", "Opportunities that were lost last"),

@@ -219,6 +219,9 @@ class View:
                 if traits is not None and traits != self._traits:
                     self._traits = traits
                     self.traits.update(flat_traits(traits))
+                data = event.data
+                if data is not None and type(product := data.get("product")) is str:
+                    self.product = product
                 note = _NOTES.get(event.type)
                 if note is not None:
                     note(self, event)
@@ -297,7 +300,7 @@ class View:
                 self._write_again(conversion)
         product = get("product")
         if product is not None:
-            deal.product = self.product = product
+            deal.product = product
         stage_name = get("stage_name") or get("stage")
         if stage_name is not None:
             deal.stage_name = stage_name
