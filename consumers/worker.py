@@ -15,7 +15,7 @@ import structlog
 
 from consumers.cluster import BrokerUnavailable, KafkaSettings, LogMismatch
 from consumers.intake import Intake, Outcome
-from consumers.ledger import Claim, Fenced, Ledger, StoreBroken, StoreUnavailable
+from consumers.ledger import Claim, Conflict, Fenced, Ledger, StoreBroken, StoreUnavailable
 from consumers.stream import Record, Source
 
 _log = structlog.get_logger(__name__)
@@ -264,14 +264,15 @@ class Worker:
         records: list[Record],
         moves: Mapping[tuple[str, int], tuple[int, int, int]],
     ) -> Outcome:
-        """Process the batch, waiting for the database as long as it takes.
+        """Process the batch, waiting for the database, and for other workers, as long as it takes.
 
         After a failure the outcome of the commit is unknown: the positions tell it.
         """
         tried = False
         for attempt in stamina.retry_context(
             on=lambda error: (
-                isinstance(error, StoreUnavailable) and not isinstance(error, StoreBroken)
+                isinstance(error, StoreUnavailable | Conflict)
+                and not isinstance(error, StoreBroken)
             ),
             attempts=None,
             timeout=None,
