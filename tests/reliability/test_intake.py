@@ -1,6 +1,8 @@
 """What becomes of the records of a batch, and that batches, order and memory do not matter."""
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from consumers.intake import Intake, Outcome
 from consumers.ledger import Batch, Conflict
+from consumers.unpack import Record
 from domain.identity import lead_id
 from domain.lead import canonical
 from leadflow.store.base import Store
@@ -295,6 +298,54 @@ def test_two_intakes_that_take_turns_see_each_others_leads(store: Store) -> None
     assert len(ids) == len(set(ids)) == total.accepted
     leads = [lead.facts for lead in kit.leads_in(store).values()]
     assert kit.as_people(leads) == kit.as_people(kit.people(kit.facts_of(store)))
+
+
+def test_workers_that_meet_at_the_same_people_count_each_event_once(postgres_copy: str) -> None:
+    """Four at once, each with its own partition of one log: they conflict, deadlock and merge."""
+    values = small_log(11, 240)
+    start = threading.Barrier(4)
+
+    def work(partition: int) -> Outcome:
+        mine = values[partition::4]
+        total = Outcome()
+        with kit.opened(postgres_copy) as store:
+            claim = store.claim(kit.STREAM, [partition])[partition]
+            intake = Intake(store, kit.policy(), cached_facts=20)
+            start.wait(30)
+            for first in range(0, len(mine), 3):
+                batch = [
+                    kit.record(value, first + number, partition=partition)
+                    for number, value in enumerate(mine[first : first + 3])
+                ]
+                move = (first, first + len(batch), claim.epoch)
+                total.add(until_stored(intake, batch, {(kit.STREAM, partition): move}))
+        return total
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(work, range(4)))
+
+    with kit.opened(postgres_copy) as store:
+        facts = kit.facts_of(store)
+        ids = [(fact.source, fact.id) for fact in facts]
+        assert len(ids) == len(set(ids)) == sum(outcome.accepted for outcome in outcomes)
+        assert sum(outcome.read for outcome in outcomes) == len(values)
+        leads = [lead.facts for lead in kit.leads_in(store).values()]
+        assert kit.as_people(leads) == kit.as_people(kit.people(facts))
+        letters = sum(outcome.dead_letters for outcome in outcomes)
+        assert store.counts()["dead_letters"] == letters
+
+
+def until_stored(
+    intake: Intake,
+    records: Sequence[Record],
+    moves: dict[tuple[str, int], tuple[int, int, int]],
+) -> Outcome:
+    """Process a batch however often others are first: with this few people they often are."""
+    while True:
+        try:
+            return intake.process(records, moves)
+        except Conflict:
+            continue
 
 
 def test_a_conflict_that_does_not_end_is_told(

@@ -23,6 +23,8 @@ def kill(url: str, template: Path, kills: int) -> dict[str, Any]:
 
 
 def check(found: dict[str, Any], kills: int) -> None:
+    """Assert that nothing is lost or doubled, and print what was done (`pytest -rP` shows it)."""
+    print(json.dumps(found))
     assert (found["lost"], found["doubled"], found["different"]) == (0, 0, 0)
     assert sum(found["kills"].values()) >= kills
     # a point at which nothing died was not tested

@@ -11,8 +11,8 @@ from typing import Any, Self
 import pytest
 
 from consumers.cluster import BrokerUnavailable, KafkaSettings, LogMismatch
-from consumers.intake import Intake, Outcome
-from consumers.ledger import Batch, Claim, Fenced, StoreBroken, StoreUnavailable
+from consumers.intake import MAX_CONFLICTS, Intake, Outcome
+from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreBroken, StoreUnavailable
 from consumers.unpack import Record
 from consumers.worker import MOST_FENCED, Interrupted, Pace, Worker
 from leadflow.store import faults
@@ -295,6 +295,15 @@ def test_a_stop_while_the_database_is_away_stores_nothing_and_says_so(
 
     assert store.head() == 0
     monkeypatch.undo()
+
+
+def test_a_worker_that_is_always_second_tries_until_it_is_first(
+    store: Store, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "seen", [Conflict("another worker was first")] * (3 * MAX_CONFLICTS))
+
+    assert work(store).accepted == 10
+    check_whole(store)
 
 
 def test_a_broken_database_is_not_waited_for(
