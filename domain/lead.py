@@ -54,6 +54,7 @@ class Lead:
         "recycled_until",
         "seen",
         "stage",
+        "trait_orders",
         "traits",
     )
 
@@ -74,6 +75,8 @@ class Lead:
         """Whether the engagement is in the band above the MQL threshold."""
         self.traits: dict[str, Any] = {}
         """Dotted path to the latest value, in canonical order."""
+        self.trait_orders: dict[str, OrderKey] = {}
+        """Dotted path to the place of the fact that gave the value."""
         self.intent = False
         """Whether the person showed intent in this cycle."""
         self.qualified = False
@@ -298,17 +301,13 @@ def _remember(lead: Lead, fact: Fact) -> None:
     order = (fact.at, fact.source, fact.sequence, fact.id)
     if order > lead.last:
         lead.last = order
-        if fact.traits:
-            lead.traits.update(flat_traits(fact.traits))
     else:
         lead.in_order = False
-        if fact.traits:
-            lead.traits = {
-                path: value
-                for known in canonical(lead.facts)
-                if known.traits
-                for path, value in flat_traits(known.traits)
-            }
+    if fact.traits:
+        for path, value in flat_traits(fact.traits):
+            if order > lead.trait_orders.get(path, _BEFORE_ALL):
+                lead.traits[path] = value
+                lead.trait_orders[path] = order
     if fact.type == "lead.qualified":
         lead.qualified = True
     note = _NOTES.get(fact.type)

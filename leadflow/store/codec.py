@@ -34,6 +34,7 @@ class _LeadState(msgspec.Struct):
     entered_at: int | None
     hot: bool
     traits: dict[str, Any]
+    trait_orders: dict[str, tuple[int, str, int, str]]
     intent: bool
     qualified: bool
     criteria: dict[str, bool]
