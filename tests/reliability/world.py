@@ -243,7 +243,8 @@ class World:
         facts = [(fact.source, fact.id) for fact in kit.facts_of(self.store)]
         assert len(facts) == len(set(facts)), "an event counts twice"
         assert good == set(facts), "an event is lost, or counts before its position"
-        assert wrong.keys() == {(letter.partition, letter.position) for _, letter in letters}
+        places = {(letter.partition, letter.position) for _, letter in letters}
+        assert wrong.keys() == places, "a wrong record has no letter, or a good one has"
         for _, letter in letters:
             # what was sent in place of a record may be wrong in another way
             place = letter.partition, letter.position
