@@ -168,7 +168,8 @@ class Intake:
                 continue  # it was merged into another lead of this batch
             self._entries[lead] = entry  # the cache is in the order of last use
             version = entry.versions[lead]
-            if version - entry.snapshot_at >= SNAPSHOT_EVERY:
+            # A lead made of several streams is always read whole.
+            if version - entry.snapshot_at >= SNAPSHOT_EVERY and len(entry.versions) == 1:
                 batch.snapshots.append((lead, version, entry.lead))
                 entry.snapshot_at = version
         return outcome, batch
@@ -226,8 +227,7 @@ class Intake:
                 self._remember(lead, stored)
 
     def _remember(self, lead: str, stored: Stored) -> _Entry:
-        version = stored.versions[lead]
-        entry = _Entry(stored.lead, stored.versions, version)
+        entry = _Entry(stored.lead, stored.versions, stored.snapshot)
         for fact in stored.lead.facts:
             for identifier in fact.keys:
                 entry.identifiers.add(identifier)

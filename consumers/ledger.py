@@ -53,6 +53,8 @@ class Stored:
     lead: Lead
     versions: dict[str, int]
     """The last version of the lead's own stream and of each stream merged into it."""
+    snapshot: int = 0
+    """The version that the lead's snapshot stands for; 0 without one."""
 
 
 @dataclass(frozen=True, slots=True)

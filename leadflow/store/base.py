@@ -179,7 +179,8 @@ class Store(ABC):
         for lead, (version, state) in from_snapshot.items():
             tail = [decode(topic, body) for _, _, topic, body in self.rows_since(lead, version)]
             _check_whole(lead, {lead: tail})
-            folded[lead] = Stored(fold(tail, decode_lead(state)), {lead: version + len(tail)})
+            lead_now = fold(tail, decode_lead(state))
+            folded[lead] = Stored(lead_now, {lead: version + len(tail)}, version)
         whole = [lead for lead in leads if lead not in from_snapshot]
         streams = self.histories([*whole, *merged])
         versions = {stream: len(events) for stream, events in streams.items()}

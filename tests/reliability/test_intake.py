@@ -364,3 +364,15 @@ def test_a_conflict_that_does_not_end_is_told(
         with pytest.raises(Conflict):
             Intake(store, kit.policy()).process([kit.record(ONE)], {})
     assert tries == 8
+
+
+def test_a_lead_that_grows_slowly_gets_its_snapshot(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions since the last snapshot count, not those since the lead came into memory."""
+    monkeypatch.setattr("consumers.intake.SNAPSHOT_EVERY", 5)
+    for number in range(7):
+        take(store, [sent(f"e{number}", email="ada@example.com")], start=number)
+
+    ((_, version, _),) = store.snapshots([lead_id(("email", "ada@example.com"))])
+    assert 5 <= version
