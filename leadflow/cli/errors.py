@@ -21,6 +21,7 @@ EXPECTED: Final = {
     "leadflow.settings": ("SettingsInvalid",),
     "leadflow.store": ("UnknownDatabase",),
     "leadflow.store.codec": ("UnknownTopic",),
+    "projections.apart": ("WorkerFailed",),
     "projections.runner": ("NotReady",),
     "sqlalchemy.exc": ("DatabaseError",),
 }

@@ -1,11 +1,17 @@
 """Keep read models right: digests to compare, a rebuild to make them anew."""
 
-from typing import Any
+import os
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 
 from leadflow.cli.frame import AsJson, Progress, answer, session, table
+
+_WORTH_SHARING: Final = 500_000
+"""Events from which several processes are quicker than one, which need not be started."""
+
+_MOST_WORKERS: Final = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -35,17 +41,39 @@ def rebuild(ctx: typer.Context, as_json: AsJson = False) -> None:
     Needed after an upgrade that changes them; harmless at any time.
     """
     from dataclasses import asdict
+    from functools import partial
 
-    with (
-        session(ctx).app(makes=True, runs_on=True) as app,
-        Progress("rebuild", app.store.head(), "events") as progress,
-    ):
-        report = app.runner.rebuild(on_progress=progress.reach)
+    from leadflow.store import open_store
+
+    with session(ctx).app(makes=True, runs_on=True) as app:
+        head = app.store.head()
+        with Progress("rebuild", head, "events") as progress:
+            report = app.runner.rebuild(
+                progress.reach,
+                workers=_workers(head),
+                open_history=partial(open_store, app.settings.database_url),
+            )
     document = asdict(report)
     answer(document, as_json, lambda console: _rebuilt(console, document))
 
 
+def _workers(events: int) -> int:
+    """Return how many processes share a rebuild: one per core, where starting them pays."""
+    return 1 if events < _WORTH_SHARING else min(os.cpu_count() or 1, _MOST_WORKERS)
+
+
 def _rebuilt(console: Console, document: dict[str, Any]) -> None:
-    for name, value in document.items():
-        console.print(f"{name}: {value}", markup=False)
+    before = document["before"]
+    rows = [
+        (name, sha, "-" if before is None else "same" if before.get(name) == sha else "changed")
+        for name, sha in document["after"].items()
+    ]
+    console.print(
+        table(
+            f"{document['leads']:,} leads from {document['events']:,} events,"
+            f" at position {document['position']:,}",
+            ["read model", "=SHA-256", "rows"],
+            rows,
+        )
+    )
     console.print("Next: leadflow digest", style="dim")
