@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -123,13 +122,13 @@ def catch_up(database: str, profile: bool = False) -> Took:
     return Took(seconds, events, parts=found.parts)
 
 
-def rebuild(database: str, workers: int = 1) -> Took:
+def rebuild(database: str) -> Took:
     """Fold the whole log into tables beside the live ones, compare and switch."""
     store, engine = open_store(database), make_engine(database)
     runner = Runner(engine, store, load_policy())
     runner.create()
     start = perf_counter()
-    report = runner.rebuild(workers=workers, open_history=partial(open_store, database))
+    report = runner.rebuild()
     seconds = perf_counter() - start
     engine.dispose()
     store.close()

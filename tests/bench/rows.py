@@ -117,19 +117,18 @@ def projections(place: Place, events: int, rounds: int) -> Sequence[Line]:
 def _projected(
     place: Place, events: int, rounds: int, kind: str, *, catch_up: float, rebuild: float
 ) -> list[Line]:
-    def project(job: str, **arguments: int) -> Callable[[], Took]:
+    def project(job: str) -> Callable[[], Took]:
         def run() -> Took:
             with place.copy(kind, events) as url:
-                return place.run(job, database=url, **arguments)
+                return place.run(job, database=url)
 
         return run
 
-    decoded, caught_up, alone, together = interleaved(
+    decoded, caught_up, rebuilt = interleaved(
         rounds,
         partial(place.run, "decode log", database=place.history(kind, events)),
         project("catch up"),
         project("rebuild"),
-        project("rebuild", workers=2),
     )
     return [
         rates(
@@ -142,8 +141,7 @@ def _projected(
         )
         for what, took, least in (
             ("catch up", caught_up, catch_up),
-            ("rebuild", alone, rebuild),
-            ("rebuild, 2 processes", together, rebuild),
+            ("rebuild", rebuilt, rebuild),
         )
     ]
 
