@@ -19,7 +19,7 @@ from domain.policy import Policy
 MAX_CONFLICTS: Final = 8
 """How often a batch is decided again because other workers were first, before giving up."""
 
-CACHED_FACTS: Final = 60_000
+CACHED_FACTS: Final = 40_000
 """Facts of leads kept in memory, about 1 KiB each."""
 
 SNAPSHOT_EVERY: Final = 1_000

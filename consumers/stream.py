@@ -397,7 +397,7 @@ class Source:
 
     def _committed(self, _offsets: object, answer: object) -> None:
         if isinstance(answer, BaseException):
-            _log.warning("positions.commit_failed", topic=self.topic, error=repr(answer))
+            _log.info("positions.commit_failed", topic=self.topic, error=repr(answer))
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # its base is untyped

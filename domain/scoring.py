@@ -150,13 +150,23 @@ def contributions(facts: Sequence[Fact], policy: Policy, as_of: int) -> list[Con
 
 def score(facts: Sequence[Fact], policy: Policy, as_of: int) -> Score:
     """Return the score at *as_of*; *facts* in canonical order."""
-    parts = contributions(facts, policy, as_of)
-    fit_total = sum(part.counted for part in parts if part.axis == "fit")
-    engagement_total = sum(part.counted for part in parts if part.axis == "engagement")
-    total = divide(policy.fit_weight * fit_total + policy.engagement_weight * engagement_total, 100)
+    return total_of(contributions(facts, policy, as_of), policy)
+
+
+def total_of(parts: Iterable[Contribution], policy: Policy) -> Score:
+    """Return the score that contributions add up to."""
+    sums = {"fit": 0, "engagement": 0}
+    for part in parts:
+        sums[part.axis] += part.counted
+    return score_of(sums["fit"], sums["engagement"], policy)
+
+
+def score_of(fit_total: int, engagement_total: int, policy: Policy) -> Score:
+    """Return the score of what both axes have reached, micro-points."""
+    weighted = policy.fit_weight * fit_total + policy.engagement_weight * engagement_total
     letter = next(name for name, least in policy.grades if fit_total >= least)
     level = next(name for name, least in policy.levels if engagement_total >= least)
-    return Score(fit_total, engagement_total, total, letter + level)
+    return Score(fit_total, engagement_total, divide(weighted, 100), letter + level)
 
 
 def _fit_contributions(facts: Sequence[Fact], policy: Policy) -> list[Contribution]:

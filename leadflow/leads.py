@@ -18,14 +18,15 @@ from domain.lead import Lead, as_occurred, canonical, fold, fold_streams
 from domain.policy import Policy
 from domain.scoring import (
     FULL,
+    Contribution,
     Score,
     contributions,
     decayed,
-    divide,
     engagement,
     fit,
     flat_traits,
-    score,
+    score_of,
+    total_of,
 )
 from leadflow.amounts import decimal_text, points
 from leadflow.instants import rfc3339
@@ -66,10 +67,17 @@ class Dossier:
     policy: Policy
     at: int
     """The instant that scores are told for, microseconds UTC."""
+    _contributions: list[Contribution] | None = None
+
+    def contributions(self) -> list[Contribution]:
+        """Return what each fact adds to the score at the instant of the dossier; worked out once."""
+        if self._contributions is None:
+            self._contributions = contributions(self.facts, self.policy, self.at)
+        return self._contributions
 
     def score(self) -> Score:
         """Return the score at the instant of the dossier."""
-        return score(self.facts, self.policy, self.at)
+        return total_of(self.contributions(), self.policy)
 
 
 def open_dossier(
@@ -346,7 +354,7 @@ def _scores(dossier: Dossier) -> list[Score]:
             for rule in policy.rules_of.get(fact.type, ())
             if rule.matches(fact)
         ]
-        found.append(_score(policy, fits, _engagement(earned, policy, fact.at)))
+        found.append(score_of(fits, _engagement(earned, policy, fact.at), policy))
     return found
 
 
@@ -362,13 +370,6 @@ def _engagement(earned: Sequence[tuple[int, int, int, str]], policy: Policy, at:
     caps = policy.group_caps
     total += sum(min(gain, caps.get(group, FULL)) for group, gain in gains.items())
     return min(max(total, 0), FULL)
-
-
-def _score(policy: Policy, fits: int, engaged: int) -> Score:
-    total = divide(policy.fit_weight * fits + policy.engagement_weight * engaged, 100)
-    letter = next(name for name, least in policy.grades if fits >= least)
-    level = next(name for name, least in policy.levels if engaged >= least)
-    return Score(fits, engaged, total, letter + level)
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
@@ -399,14 +400,9 @@ def explain(dossier: Dossier) -> dict[str, Any]:
     What is counted sums to fit and engagement exactly.
     """
     facts, policy, at = dossier.facts, dossier.policy, dossier.at
-    parts = contributions(facts, policy, at)
-    counted = {
-        axis: sum(part.counted for part in parts if part.axis == axis)
-        for axis in ("fit", "engagement")
-    }
-    if counted["engagement"] != engagement(facts, policy, at):
+    parts, found = dossier.contributions(), dossier.score()
+    if found.engagement != engagement(facts, policy, at):
         raise AssertionError("the contributions do not sum to the engagement")
-    found = _score(policy, counted["fit"], counted["engagement"])
     entered = _stage_entered(dossier)
     return {
         "lead_id": dossier.lead_id,

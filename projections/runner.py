@@ -19,8 +19,8 @@ from projections.writer import Checkpoint, Moved, writer
 BATCH: Final = 20_000
 """Events in one transaction while there are many."""
 
-MEMORY: Final = 60_000
-"""What the views in memory may weigh together, see ``View.weight``: about 150 MB."""
+MEMORY: Final = 40_000
+"""What the views in memory may weigh together, see ``View.weight``: about 100 MB."""
 
 _PAIR: Final = 64
 """Events to read further for the other half of a merge."""
