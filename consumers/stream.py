@@ -171,6 +171,11 @@ class Source:
                     raise self._outside(error.args[0]) from error
                 except LogTruncationError as error:
                     raise self._truncated(error.divergent_offsets) from error
+                except _UNREACHED as error:
+                    # Mostly the client waits for a lost broker in silence; sometimes it says so.
+                    _log.info("broker.away", topic=self.topic, error=repr(error))
+                    time.sleep(min(left, _SLICE_MS) / 1_000)
+                    batches = {}
             self._tell_changes()
             self._check_topic()
             if batches:
