@@ -176,6 +176,7 @@ class Source:
                     _log.info("broker.away", topic=self.topic, error=repr(error))
                     time.sleep(min(left, _SLICE_MS) / 1_000)
                     batches = {}
+            self._finish_join()
             self._tell_changes()
             self._check_topic()
             if batches:
@@ -183,6 +184,17 @@ class Source:
             if left == 0:
                 self._check_ends()
                 return []
+
+    def _finish_join(self) -> None:
+        """Have the client wait for a join that it began and does not ask about any more.
+
+        kafka-python 3.0.12 gives a join up for the moment when a short poll ends. If its reason to
+        join is gone by the next one, nobody waits for the answer again: heartbeats stay off, every
+        commit is refused, and the group drops the member in the end.
+        """
+        coordinator: Any = getattr(self._consumer, "_coordinator", None)
+        if getattr(coordinator, "rejoining", False) and not coordinator.need_rejoin():
+            coordinator.request_rejoin()
 
     def pause(self) -> None:
         """Stop fetching, stay in the group; keep calling `poll`, which then returns nothing."""

@@ -117,6 +117,8 @@ class _Other:
         )
         self._process.start()
         theirs.close()
+        self._done: _Done | None = None
+        """What it has done, once it is done."""
         self._waiting: SimpleQueue[bytes] = SimpleQueue()
         self._room = BoundedSemaphore(_WAITING)
         self._reader = Thread(target=self._read, daemon=True)
@@ -133,7 +135,7 @@ class _Other:
 
     def write(self, to: Writer, *, wait: bool) -> _Done:
         """Write what the process has sent; with *wait* until it is done."""
-        while True:
+        while self._done is None:
             try:
                 message = self._waiting.get(block=wait)
             except Empty:
@@ -146,9 +148,10 @@ class _Other:
             if isinstance(content, Rows):
                 to.fill(content)
             elif isinstance(content, _Done):
-                return content
+                self._done = content
             elif content is not None:
                 raise WorkerFailed(content)
+        return self._done
 
     def end(self) -> None:
         """Stop the process, done or not."""
