@@ -9,27 +9,19 @@ from typing import Any, Final
 from iso4217 import Currency
 
 from consumers.malformed import INVALID_DATA, Malformed
+from domain.money import WITHDRAWN
 
 LARGEST: Final = 2**63 - 1
 """Minor units; a database's integer holds no more."""
 
 _DECIMAL: Final = re.compile(r"(-?)([0-9]{1,19})(?:\.([0-9]{1,4}))?")
 
-_WITHDRAWN: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("ITL", "ESP", "PTE", "LUF", "BEF", "GRD", "BYR", "ROL", "TRL", "MGF"), 0),
-    **dict.fromkeys(("ATS", "DEM", "FIM", "FRF", "IEP", "NLG", "CYP", "MTL", "SIT", "SKK"), 2),
-    **dict.fromkeys(("EEK", "LVL", "LTL", "HRK", "BGN", "ANG", "CUC", "SLL", "ZMK", "ZWL"), 2),
-    **dict.fromkeys(("AZM", "CSD", "GHC", "MRO", "MZM", "SDD", "SRG", "STD", "TMM", "VEB"), 2),
-    **dict.fromkeys(("AFA", "AOR", "MXV", "VEF", "ZWD", "YUM"), 2),
-}
-"""Withdrawn since 2000, still ISO 4217 (list three): deals of those years have such amounts."""
-
 
 @cache
 def _digits() -> Mapping[str, int]:
     """Return the digits after the point of every currency that has a minor unit or none."""
     current = {c.code: c.exponent for c in Currency if c.exponent is not None}
-    return MappingProxyType({**_WITHDRAWN, **current})
+    return MappingProxyType({**WITHDRAWN, **current})
 
 
 def digits_of(currency: str) -> int | None:

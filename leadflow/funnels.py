@@ -6,11 +6,10 @@ Funnels of stages alone are a question to the read models (``projections.stages`
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Final
 
 from domain.events import Event, Fact
-from domain.funnel import Chain, Mode, check_funnel, longest_chain, totals
+from domain.funnel import Chain, Mode, check_funnel, longest_chain
 from domain.lead import canonical
 from domain.policy import Policy
 from domain.stages import PATH, RANK, STAGES
@@ -18,6 +17,7 @@ from leadflow.store.base import Store
 from projections.answers import by_size
 from projections.pipeline import dimension, pipeline
 from projections.rows import Rows
+from projections.stages import step_rows
 from projections.view import from_history
 
 _STEP: Final = re.compile(r"([A-Za-z0-9_.:-]+)(?:\[([^\]]*)\])?")
@@ -111,36 +111,20 @@ def funnel(
             continue
         chains.setdefault(value, []).append(chain)
     every = [chain for of_value in chains.values() for chain in of_value]
-    groups = [] if by is None else _groups(chains, steps)
+    names = [step.text for step in steps]
+    groups = [] if by is None else _groups(chains, names)
     return {
         "mode": mode,
         "window_seconds": None if window is None else window // 1_000_000,
-        "steps": _rows(every, steps),
+        "steps": step_rows(every, names),
         "groups": groups,
     }
 
 
-def _groups(chains: Mapping[Any, list[Chain]], steps: Sequence[Step]) -> list[dict[str, Any]]:
-    rows = {value: _rows(of_value, steps) for value, of_value in chains.items()}
+def _groups(chains: Mapping[Any, list[Chain]], names: Sequence[str]) -> list[dict[str, Any]]:
+    rows = {value: step_rows(of_value, names) for value, of_value in chains.items()}
     sizes = {value: of_value[0]["leads"] for value, of_value in rows.items()}
     return [{"value": value, "steps": rows[value]} for value in by_size(sizes) if sizes[value]]
-
-
-def _rows(chains: Sequence[Chain], steps: Sequence[Step]) -> list[dict[str, Any]]:
-    return [
-        {
-            "step": step.text,
-            "leads": total.subjects,
-            "rate_from_first": _float(total.rate_from_first),
-            "rate_from_previous": _float(total.rate_from_previous),
-            "median_seconds_from_first": _float(total.median_seconds_from_first),
-        }
-        for step, total in zip(steps, totals(chains, len(steps)), strict=True)
-    ]
-
-
-def _float(value: Fraction | None) -> float | None:
-    return None if value is None else float(value)
 
 
 # --- what a step asks ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from iso4217 import Currency
 from sqlalchemy import Connection, Engine, insert, inspect, text
 from sqlalchemy.schema import CreateSchema, DropSchema
 
+from domain.money import WITHDRAWN
 from domain.stages import PATH, RANK, STAGES
 from projections import conversions, credit, opportunities, people, pipeline, stages, touches
 from projections.naming import LIVE, schema_of, table_of, tables_of
@@ -21,54 +22,6 @@ VERSION: Final = " ".join(f"{module.NAME}@{module.VERSION}" for module in _MODUL
 
 _LOCK: Final = 7_301_145_118
 """The advisory lock of whoever makes, drops or switches sets: any number that stays the same."""
-
-_WITHDRAWN: Final = {
-    **dict.fromkeys(["ITL", "ESP", "PTE", "LUF", "BEF", "GRD", "BYR", "ROL", "TRL", "MGF"], 0),
-    **dict.fromkeys(
-        [
-            "ATS",
-            "DEM",
-            "FIM",
-            "FRF",
-            "IEP",
-            "NLG",
-            "CYP",
-            "MTL",
-            "SIT",
-            "SKK",
-            "EEK",
-            "LVL",
-            "LTL",
-            "HRK",
-            "BGN",
-            "ANG",
-        ],
-        2,
-    ),
-    **dict.fromkeys(
-        [
-            "CUC",
-            "SLL",
-            "ZMK",
-            "ZWL",
-            "AZM",
-            "CSD",
-            "GHC",
-            "MRO",
-            "MZM",
-            "SDD",
-            "SRG",
-            "STD",
-            "TMM",
-            "VEB",
-            "AFA",
-            "AOR",
-        ],
-        2,
-    ),
-    **dict.fromkeys(["MXV", "VEF", "ZWD", "YUM"], 2),
-}
-"""Currencies withdrawn since 2000, with their decimals: records of the past may be in them."""
 
 
 def create(engine: Engine, which: str = LIVE) -> None:
@@ -134,7 +87,7 @@ def _lock(connection: Connection) -> None:
 
 def _currencies() -> Iterator[dict[str, Any]]:
     known = {c.code: c.exponent for c in Currency if c.exponent is not None}
-    for code, exponent in {**_WITHDRAWN, **known}.items():
+    for code, exponent in {**WITHDRAWN, **known}.items():
         yield {"currency": code, "exponent": exponent, "unit": 10**exponent}
 
 

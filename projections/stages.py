@@ -77,11 +77,11 @@ def funnel(
     answer: Answer = {
         "mode": mode,
         "window_seconds": None if window is None else window // 1_000_000,
-        "steps": _steps(everything, steps),
+        "steps": step_rows(everything, steps),
         "groups": [],
     }
     if by is not None:
-        groups = {value: _steps(of_value, steps) for value, of_value in chains.items()}
+        groups = {value: step_rows(of_value, steps) for value, of_value in chains.items()}
         sizes = {value: rows[0]["leads"] for value, rows in groups.items()}
         answer["groups"] = [
             {"value": value, "steps": groups[value]} for value in by_size(sizes) if sizes[value]
@@ -120,7 +120,8 @@ def _subjects(
         yield value, [(at, stage) for _, _, at, stage, *_ in entries]
 
 
-def _steps(chains: Sequence[Chain], steps: Sequence[str]) -> list[Answer]:
+def step_rows(chains: Sequence[Chain], steps: Sequence[str]) -> list[Answer]:
+    """Return the rows of a funnel's answer: how many chains reach each step, and how fast."""
     return [
         {
             "step": step,
