@@ -100,6 +100,14 @@ class Policy:
     """False: stages change only by what producers say, never by score or content acts."""
     document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    def at(self, instant: int) -> "Policy":  # noqa: ARG002 - the timeline of policies asks it
+        """Return the policy in force at *instant*: one policy alone is always in force.
+
+        The same question as to a timeline of published policies, so that either can be handed to
+        a fold.
+        """
+        return self
+
     @cached_property
     def rules_of(self) -> Mapping[str, tuple[EngagementRule, ...]]:
         """Return the engagement rules by the type of fact they look at."""
