@@ -125,13 +125,91 @@ class LeadMerged:
     recycled_until: int | None = None
 
 
-Decision = StageEntered | ThresholdCrossed | LeadMerged
-Event = Fact | Decision
+@dataclass(frozen=True, slots=True)
+class PolicyPublished:
+    """Somebody made ``document`` the policy from ``at`` on, for the reason given.
+
+    It stands on a stream of its own and belongs to no lead.
+    """
+
+    version: str
+    """What decisions cite: name and content hash of the document."""
+    document: Mapping[str, Any]
+    """The policy as JSON values."""
+    at: int
+    """In force from, microseconds UTC."""
+    recorded_at: int
+    by: str
+    reason: str
+    previous: str | None = None
+    """The version in force before; None for what was in force before the first publication."""
+
+    @property
+    def source(self) -> str:
+        """Return what stands for the producer: the log itself."""
+        return POLICY_TOPIC
+
+    @property
+    def id(self) -> str:
+        """Return what names the publication: two of one version differ by their instants."""
+        return f"{self.version} {self.at}"
+
+
+POLICY_TOPIC: Final = "policy.published"
+
+@dataclass(frozen=True, slots=True)
+class LeadRestated:
+    """Who the facts belong to has changed: what they lead to, in canonical order, holds anew.
+
+    Stored when facts that had been told apart turn out to be one lead's again.
+    """
+
+    stage: str | None
+    cycle: int
+    entered_at: int | None
+    hot: bool
+    at: int
+    recorded_at: int
+    rule: str
+    policy: str
+    source: str
+    id: str
+    cycle_kind: str = "new"
+    intent: bool = False
+    qualified: bool = False
+    criteria: Mapping[str, bool] = field(default_factory=dict)
+    opportunities: Mapping[str, str] = field(default_factory=dict)
+    recycled_until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActorJudged:
+    """The fact ``of`` (source and id) was done by ``actor``, whatever was reported.
+
+    ``rule`` is ``fast_after_delivery`` or ``burst_of_links`` for a machine, ``withdrawn`` where an
+    earlier verdict does not hold any more. ``source`` and ``id`` name the fact that brought it up.
+    """
+
+    of: tuple[str, str]
+    actor: str | None
+    """None: whoever was reported."""
+    at: int
+    recorded_at: int
+    rule: str
+    policy: str
+    source: str
+    id: str
+
+
+Decision = StageEntered | ThresholdCrossed | LeadMerged | LeadRestated | ActorJudged
+Event = Fact | Decision | PolicyPublished
 
 DECISION_TOPICS: Final[Mapping[str, type[Decision]]] = {
     "lead.stage_entered": StageEntered,
     "lead.threshold_crossed": ThresholdCrossed,
     "lead.merged": LeadMerged,
+    "lead.restated": LeadRestated,
+    "lead.actor_judged": ActorJudged,
 }
 TOPIC_OF: Final[Mapping[type[Decision], str]] = {
     kind: topic for topic, kind in DECISION_TOPICS.items()
@@ -142,4 +220,6 @@ def topic_of(event: Event) -> str:
     """Return the name under which *event* is stored."""
     if isinstance(event, Fact):
         return FACT_TOPIC + event.type
+    if isinstance(event, PolicyPublished):
+        return POLICY_TOPIC
     return TOPIC_OF[type(event)]

@@ -198,7 +198,7 @@ def evolve(lead: Lead, event: Event) -> Lead:
             lead.recycled_until = None
     elif isinstance(event, ThresholdCrossed):
         lead.hot = event.direction == "up"
-    elif event.into is None:
+    elif isinstance(event, LeadMerged) and event.into is None:
         lead.stage, lead.cycle = event.stage, event.cycle
         lead.cycle_kind = event.cycle_kind
         lead.entered_at, lead.hot = event.entered_at, event.hot

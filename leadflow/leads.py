@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Final
 
-from domain.events import Decision, Event, Fact, LeadMerged, StageEntered, topic_of
+from domain.events import (
+    Decision,
+    Event,
+    Fact,
+    LeadMerged,
+    PolicyPublished,
+    StageEntered,
+    topic_of,
+)
 from domain.identity import known_by, lead_id
 from domain.lead import Lead, as_occurred, canonical, fold, fold_streams
 from domain.policy import Policy
@@ -186,7 +194,9 @@ def _decisions(histories: Iterable[Iterable[Event]]) -> dict[FactId, list[Decisi
     found: dict[FactId, list[Decision]] = {}
     for events in histories:
         for event in events:
-            if isinstance(event, Fact) or (isinstance(event, LeadMerged) and event.into):
+            if isinstance(event, Fact | PolicyPublished):
+                continue
+            if isinstance(event, LeadMerged) and event.into:
                 continue
             found.setdefault((event.source, event.id), []).append(event)
     return found

@@ -8,7 +8,15 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.events import DECISION_TOPICS, FACT_TOPIC, Event, Fact, topic_of
+from domain.events import (
+    DECISION_TOPICS,
+    FACT_TOPIC,
+    POLICY_TOPIC,
+    Event,
+    Fact,
+    PolicyPublished,
+    topic_of,
+)
 from domain.lead import Lead
 
 _encode = msgspec.json.Encoder().encode
@@ -16,6 +24,7 @@ _decode_fact = msgspec.json.Decoder(Fact).decode
 _DECODERS: Final = {
     topic: msgspec.json.Decoder(kind).decode for topic, kind in DECISION_TOPICS.items()
 }
+_decode_policy = msgspec.json.Decoder(PolicyPublished).decode
 
 
 class UnknownTopic(Exception):
@@ -60,6 +69,8 @@ def decode(topic: str, state: bytes) -> Event:
         return decoder(state)
     if topic.startswith(FACT_TOPIC):
         return _decode_fact(state)
+    if topic == POLICY_TOPIC:
+        return _decode_policy(state)
     raise UnknownTopic(topic)
 
 
