@@ -98,6 +98,17 @@ class Policy:
     """How many qualification criteria must be satisfied for a sales qualified lead."""
     auto_advance: bool = True
     """False: stages change only by what producers say, never by score or content acts."""
+    click_within: int = 2_000_000
+    """A mail that is opened or clicked sooner after its delivery was so by a machine; 0: never."""
+    burst_links: int = 3
+    """So many links of one mail within ``burst_within`` were clicked by a machine; 0: never."""
+    burst_within: int = 5_000_000
+    unique_kinds: frozenset[str] = frozenset(("external:account", "external:login"))
+    """Kinds of identifier of which a person has one: different values are different people."""
+    weak_kinds: frozenset[str] = frozenset(("phone", "anonymous_id"))
+    """Kinds that people may share: alone they do not join those whom something else tells apart."""
+    verified_email_is_unique: bool = True
+    """Whether different e-mail addresses, both verified, are different people."""
     document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def at(self, instant: int) -> "Policy":  # noqa: ARG002 - the timeline of policies asks it

@@ -1,0 +1,157 @@
+"""What counts of what was reported: voided facts do not, and actors may be other than was said.
+
+Nothing is edited in place. A correction is a fact itself, and so is withdrawn by voiding it. What
+a machine did to a mail shows only beside its other facts, so that verdict is a function of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from domain.events import Fact
+from domain.policy import Policy
+from domain.vocabulary import ACTORS
+
+FactId = tuple[str, str]
+"""Source and id."""
+
+VOIDED: Final = "event.voided"
+RECLASSIFIED: Final = "event.reclassified"
+CORRECTIONS: Final = frozenset((VOIDED, RECLASSIFIED))
+
+CLICK: Final = "email.clicked"
+DELIVERED: Final = "email.delivered"
+OPENED: Final = "email.opened"
+MAILS: Final = frozenset((CLICK, DELIVERED, OPENED))
+"""The types that a verdict on machines looks at."""
+
+FAST: Final = "fast_after_delivery"
+BURST: Final = "burst_of_links"
+
+_PERSON: Final = frozenset(("prospect", "unknown"))
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """The corrections in force among some facts."""
+
+    voided: Mapping[FactId, FactId] = field(default_factory=dict)
+    """Facts that do not count, and the fact that says so."""
+    actors: Mapping[FactId, tuple[str, FactId]] = field(default_factory=dict)
+    """Facts whose actor is another than was reported: who it is, and the fact that says so."""
+
+    def __bool__(self) -> bool:
+        """Return whether anything is corrected."""
+        return bool(self.voided or self.actors)
+
+
+NOTHING: Final = Corrections()
+
+
+def target_of(fact: Fact) -> FactId | None:
+    """Return source and id of the fact that *fact* corrects; None where it is no correction."""
+    if fact.type not in CORRECTIONS:
+        return None
+    source, id_ = fact.get("event_source"), fact.get("event_id")
+    return (source, id_) if isinstance(source, str) and isinstance(id_, str) else None
+
+
+def corrections(facts: Sequence[Fact]) -> Corrections:
+    """Return the corrections in force; *facts* in canonical order.
+
+    A later correction may void an earlier one, never the other way round. A fact that is voided
+    stays so until the voiding itself is voided; of several reclassifications the last one holds.
+    """
+    said = [fact for fact in facts if fact.type in CORRECTIONS]
+    if not said:
+        return NOTHING
+    voided: dict[FactId, FactId] = {}
+    actors: dict[FactId, tuple[str, FactId]] = {}
+    done: set[FactId] = set()
+    for fact in reversed(said):
+        by = (fact.source, fact.id)
+        done.add(by)
+        target = target_of(fact)
+        if target is None or by in voided or target in done:
+            continue
+        if fact.type == VOIDED:
+            voided[target] = by
+        else:
+            kind = fact.get("actor_kind")
+            if kind in ACTORS:
+                actors.setdefault(target, (kind, by))
+    return Corrections(voided, actors)
+
+
+def machine_acts(facts: Iterable[Fact], policy: Policy) -> dict[FactId, str]:
+    """Return the mail acts that a machine did, though a person was reported, and the rule.
+
+    ``fast_after_delivery``: opened or clicked less than ``policy.click_within`` microseconds after
+    the message was delivered. ``burst_of_links``: ``policy.burst_links`` or more different links
+    of one message within ``policy.burst_within`` microseconds. Facts without ``message`` are left
+    alone. The order of *facts* does not matter.
+    """
+    mails: dict[str, list[Fact]] = {}
+    for fact in facts:
+        if fact.type in MAILS and isinstance(message := fact.get("message"), str):
+            mails.setdefault(message, []).append(fact)
+    found: dict[FactId, str] = {}
+    for acts in mails.values():
+        if len(acts) > 1:
+            found.update(_machine_acts(acts, policy))
+    return found
+
+
+def _machine_acts(acts: list[Fact], policy: Policy) -> dict[FactId, str]:
+    """Return what `machine_acts` does for the facts of one message."""
+    acts = sorted(acts, key=lambda fact: fact.at)
+    found: dict[FactId, str] = {}
+    delivered: int | None = None
+    for fact in acts:
+        if fact.type == DELIVERED:
+            delivered = fact.at
+        elif (
+            delivered is not None
+            and fact.at - delivered < policy.click_within
+            and fact.actor in _PERSON
+        ):
+            found[fact.source, fact.id] = FAST
+    clicks = [fact for fact in acts if fact.type == CLICK and fact.actor in _PERSON]
+    if policy.burst_links and len(clicks) >= policy.burst_links:
+        first = 0
+        for last, click in enumerate(clicks):
+            while click.at - clicks[first].at > policy.burst_within:
+                first += 1
+            links = {fact.get("link") for fact in clicks[first : last + 1]} - {None}
+            if len(links) >= policy.burst_links:
+                for fact in clicks[first : last + 1]:
+                    found.setdefault((fact.source, fact.id), BURST)
+    return found
+
+
+def effective(facts: Sequence[Fact], policy: Policy) -> list[Fact]:
+    """Return the facts that count, as they count; *facts* in canonical order, and so the answer.
+
+    Voided ones are left out; the others have the actor that the last correction names, else that
+    of the verdict on machines, else their own.
+    """
+    found = corrections(facts)
+    if found.voided:
+        facts = [fact for fact in facts if (fact.source, fact.id) not in found.voided]
+    actors = {key: actor for key, (actor, _) in found.actors.items()}
+    judged = machine_acts((fact for fact in facts if fact.type in MAILS), policy)
+    for key in judged:
+        actors.setdefault(key, "machine")
+    return with_actors(facts, actors)
+
+
+def with_actors(facts: Sequence[Fact], actors: Mapping[FactId, str]) -> list[Fact]:
+    """Return *facts* with the actor that *actors* names for some of them."""
+    if not actors:
+        return list(facts)
+    return [
+        fact
+        if (actor := actors.get((fact.source, fact.id))) is None or actor == fact.actor
+        else replace(fact, actor=actor)
+        for fact in facts
+    ]
