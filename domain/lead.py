@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from domain.band import crossing
+from domain.book import Rules
 from domain.events import (
     Event,
     Fact,
@@ -26,7 +27,7 @@ from domain.vocabulary import INTENT
 
 _BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
 
-_BOUNDS: Final = ("ceiling", "hot_until", "cold_until", "pending")
+_BOUNDS: Final = ("ceiling", "hot_until", "cold_until", "pending", "decided_by")
 
 
 class Lead:
@@ -38,6 +39,7 @@ class Lead:
         "criteria",
         "cycle",
         "cycle_kind",
+        "decided_by",
         "entered_at",
         "facts",
         "hot",
@@ -91,6 +93,8 @@ class Lead:
         self.hot_until = -1
         self.cold_until = -1
         self.pending: tuple[Fact, int, int, int] | None = None
+        self.decided_by: Policy | None = None
+        """The policy that the bounds belong to."""
 
     def copy(self) -> "Lead":
         """Return an independent copy; facts are shared, since they never change."""
@@ -135,6 +139,10 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
     """
     if (fact.source, fact.id) in lead.seen:
         return []
+    if lead.decided_by is not policy:
+        if lead.decided_by is not None:
+            lead.forget_bounds()
+        lead.decided_by = policy
     events: list[Event] = [fact]
     crossed = crossing(lead, fact, policy)
     if crossed is not None:
@@ -280,13 +288,13 @@ def absorb(lead: Lead, other: Lead) -> Lead:
 
 
 def merge(
-    lead: Lead, lead_id: str, other: Lead, other_id: str, fact: Fact, policy: Policy
+    lead: Lead, lead_id: str, other: Lead, other_id: str, fact: Fact, rules: Rules
 ) -> tuple[LeadMerged, LeadMerged]:
     """Return the decisions, for the stream of *lead* and of *other*, that the two are one person.
 
     *fact* carries identifiers of both. The stage is the one that the facts of both lead to.
     """
-    union, _ = as_occurred([*lead.facts, *other.facts], policy)
+    union, _ = as_occurred([*lead.facts, *other.facts], rules)
     goes_on = LeadMerged(
         other=other_id,
         into=None,
@@ -303,7 +311,7 @@ def merge(
         at=fact.at,
         recorded_at=fact.recorded_at,
         rule="shared_identifier",
-        policy=policy.version,
+        policy=rules.at(fact.recorded_at).version,
         source=fact.source,
         id=fact.id,
     )
@@ -347,15 +355,16 @@ def fold_streams(streams: Mapping[str, Sequence[Event]], lead_id: str) -> Lead:
     return folded[lead_id]
 
 
-def as_occurred(facts: Sequence[Fact], policy: Policy) -> tuple[Lead, list[list[Event]]]:
+def as_occurred(facts: Sequence[Fact], rules: Rules) -> tuple[Lead, list[list[Event]]]:
     """Return the lead as if every fact had arrived when it happened.
 
-    Beside it stand, per fact in canonical order, the fact and the decisions it leads to.
+    Beside it stand, per fact in canonical order, the fact and the decisions it leads to. Each fact
+    is judged by the policy in force when it happened, or was received if its clock ran ahead.
     """
     lead = Lead()
     history = []
     for fact in canonical(facts):
-        events = decide(lead, fact, policy)
+        events = decide(lead, fact, rules.at(min(fact.at, fact.recorded_at)))
         for event in events:
             evolve(lead, event)
         if events:
