@@ -1,8 +1,9 @@
 """Who is who: kinds of identifier, their precedence, and the id of a lead.
 
-An identifier belongs to one person. Leads whose facts share an identifier, directly or through
-other facts, are therefore one lead: the connected parts of the graph, whatever the order in which
-the facts arrived.
+Facts that share an identifier, directly or through other facts, are one *family*: the connected
+parts of the graph, whatever the order in which they arrived. Most families are one person, and so
+one lead. Where something tells people apart (two verified addresses, two accounts, a switchboard
+that colleagues share, the word of somebody who knows) ``domain.persons`` divides the family.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,11 @@ LEAD_NAMESPACE: Final = UUID("0b9e5c1e-6d0c-5f0a-9d57-6f0f2b1c7a11")
 """Fixed for ever: ids of leads are derived under it."""
 
 ANONYMOUS: Final = "anonymous_id"
+
+MERGED: Final = "lead.merged"
+UNMERGED: Final = "lead.unmerged"
+RULINGS: Final = frozenset((MERGED, UNMERGED))
+"""The types by which somebody says who is who."""
 
 _PRECEDENCE: Final = {"subject": 0, "email": 1, "phone": 2, ANONYMOUS: 3, "external": 4}
 
@@ -39,6 +45,20 @@ def lead_id(identifier: Identifier) -> str:
     digest[8] = digest[8] & 0x3F | 0x80
     text = digest.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def others_of(fact: Fact) -> tuple[Identifier, ...]:
+    """Return the identifiers of the other lead that a ``lead.merged`` or ``lead.unmerged`` names."""
+    if fact.person is None or fact.type not in RULINGS:
+        return ()
+    other = fact.person.get("other")
+    return () if other is None else ((other[0], other[1]),)
+
+
+def linked(fact: Fact) -> tuple[Identifier, ...]:
+    """Return all identifiers that *fact* brings into one family: its own, strongest first."""
+    keys = fact.keys
+    return keys + others_of(fact) if fact.type in RULINGS else keys
 
 
 def known_by(facts: Iterable[Fact]) -> Identifier | None:

@@ -1,0 +1,281 @@
+"""The people of a family: which facts are whose, where identifiers are shared by several.
+
+A family is joined edge by edge, as a minimum spanning forest is: first what people have ruled, then
+what strong identifiers say, then the weak ones that people share, each in canonical order. An edge
+that would make one person of two whom something tells apart is left out. The answer is a function
+of the facts alone: neither the order of arrival nor what was believed in between matters.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from domain.corrections import FactId, corrections, target_of
+from domain.events import Fact, Identifier, OrderKey
+from domain.identity import MERGED, RULINGS, UNMERGED, others_of
+from domain.policy import Policy
+
+_RULED: Final = 0
+_STRONG: Final = 1
+_WEAK: Final = 2
+
+_VERIFIED: Final = "verified email"
+"""Stands for the kind of those e-mail addresses that are verified."""
+
+Edge = tuple[int, OrderKey, Identifier, Identifier]
+"""Class, place of the first fact that says so, and the two identifiers."""
+
+
+def verified_email(fact: Fact) -> str | None:
+    """Return the e-mail address that *fact* tells to be verified, or None.
+
+    It is when the producer says so in the attribute ``email_verified``.
+    """
+    person = fact.person
+    if person is None or not (attributes := person.get("attributes")):
+        return None
+    if attributes.get("email_verified") is not True:
+        return None
+    return next((value for kind, value in person["keys"] if kind == "email"), None)
+
+
+class Watch:
+    """Whether a family may be several people: cheap to keep, and never wrong about a no.
+
+    Feed it with all facts of the family. Where nothing tells people apart there is one, and
+    ``persons`` need not be asked.
+    """
+
+    __slots__ = ("_weak", "doubt", "pairs", "values")
+
+    def __init__(self, policy: Policy) -> None:
+        self._weak = policy.weak_kinds
+        self.values: dict[str, str] = {}
+        """Kinds that are not weak to the first value there was."""
+        self.pairs: set[tuple[Identifier, Identifier]] = set()
+        """What is joined, as far as it is known."""
+        self.doubt = False
+        """Whether something may tell several people apart."""
+
+    def add(self, fact: Fact) -> bool:
+        """Take *fact* in; return whether it may change who is who in a family that is in doubt."""
+        if fact.person is None:
+            if target_of(fact) is None:
+                return False
+            self.doubt = True
+            return True
+        if fact.type in RULINGS:
+            self.doubt = True
+            return True
+        changes = bool(fact.person.get("attributes"))
+        keys = fact.keys
+        for key in keys:
+            kind, value = key
+            if kind not in self._weak and self.values.setdefault(kind, value) != value:
+                self.doubt = True
+            if (keys[0], key) not in self.pairs:
+                self.pairs.add((keys[0], key))
+                changes = True
+        return changes
+
+    def join(self, other: "Watch") -> None:
+        """Take in the family of *other*."""
+        self.pairs |= other.pairs
+        self.doubt = self.doubt or other.doubt
+        for kind, value in other.values.items():
+            if self.values.setdefault(kind, value) != value:
+                self.doubt = True
+
+
+def anchored(fact: Fact, policy: Policy) -> tuple[Identifier, ...]:
+    """Return the identifiers of *fact*, the first that is not weak before all others."""
+    keys, weak = fact.keys, policy.weak_kinds
+    for n, key in enumerate(keys):
+        if key[0] not in weak:
+            return keys if n == 0 else (key, *keys[:n], *keys[n + 1 :])
+    return keys
+
+
+def persons(facts: Sequence[Fact], policy: Policy) -> list[list[Fact]]:
+    """Return the facts of each person, both in canonical order; *facts* likewise.
+
+    Every fact is in one part: one that is voided joins nobody, but is still somebody's. A
+    correction belongs where the fact is that it corrects.
+    """
+    voided = corrections(facts).voided
+    groups = _Groups(policy, facts, voided)
+    groups.join(_edges(facts, voided, policy))
+    places = _places(facts, voided, groups, policy)
+    parts: dict[Identifier | None, list[Fact]] = {}
+    for fact, place in zip(facts, places, strict=True):
+        parts.setdefault(place, []).append(fact)
+    return list(parts.values())
+
+
+def _edges(
+    facts: Sequence[Fact], voided: Mapping[FactId, FactId], policy: Policy
+) -> Iterable[Edge]:
+    """Return what joins identifiers, the strongest first."""
+    weak = policy.weak_kinds
+    said: dict[tuple[Identifier, Identifier], tuple[int, OrderKey]] = {}
+    ruled: dict[tuple[Identifier, Identifier], tuple[str, OrderKey]] = {}
+    for fact in facts:
+        keys = anchored(fact, policy)
+        if not keys or (voided and (fact.source, fact.id) in voided):
+            continue
+        first = keys[0]
+        for key in keys[1:]:
+            kind = _WEAK if first[0] in weak or key[0] in weak else _STRONG
+            said.setdefault((first, key), (kind, fact.order))
+        for other in others_of(fact):
+            ruled[_pair(first, other)] = (fact.type, fact.order)
+    edges = [(kind, order, one, other) for (one, other), (kind, order) in said.items()]
+    edges += [(_RULED, order, *pair) for pair, (type_, order) in ruled.items() if type_ == MERGED]
+    return sorted(edges)
+
+
+def _pair(one: Identifier, other: Identifier) -> tuple[Identifier, Identifier]:
+    return (one, other) if one <= other else (other, one)
+
+
+class _Groups:
+    """Disjoint sets of identifiers, each with what tells it from others."""
+
+    def __init__(
+        self, policy: Policy, facts: Sequence[Fact], voided: Mapping[FactId, FactId]
+    ) -> None:
+        self._parent: dict[Identifier, Identifier] = {}
+        self._members: dict[Identifier, list[Identifier]] = {}
+        self._unique: dict[Identifier, dict[str, set[str]]] = {}
+        """Root to the values of unique kinds."""
+        self._strong: dict[Identifier, dict[str, set[str]]] = {}
+        """Root to the values of all kinds that are not weak."""
+        self._foes: dict[Identifier, set[Identifier]] = {}
+        """Root to identifiers that were ruled to be somebody else's."""
+        latest: dict[tuple[Identifier, Identifier], str] = {}
+        verified = set()
+        for fact in facts:
+            if voided and (fact.source, fact.id) in voided:
+                continue
+            if policy.verified_email_is_unique and (address := verified_email(fact)) is not None:
+                verified.add(address)
+            for other in others_of(fact):
+                if keys := anchored(fact, policy):
+                    latest[_pair(keys[0], other)] = fact.type
+        for fact in facts:
+            for key in (*fact.keys, *others_of(fact)):
+                if key not in self._parent:
+                    self._add(key, policy, verified)
+        for (one, other), type_ in latest.items():
+            if type_ == UNMERGED:
+                self._foes[one].add(other)
+                self._foes[other].add(one)
+
+    def _add(self, key: Identifier, policy: Policy, verified: set[str]) -> None:
+        kind, value = key
+        self._parent[key] = key
+        self._members[key] = [key]
+        self._foes[key] = set()
+        self._strong[key] = {} if kind in policy.weak_kinds else {kind: {value}}
+        unique = {kind: {value}} if kind in policy.unique_kinds else {}
+        if kind == "email" and value in verified:
+            unique[_VERIFIED] = {value}
+        self._unique[key] = unique
+
+    def find(self, key: Identifier) -> Identifier:
+        """Return the root of the set that *key* is in."""
+        parent = self._parent
+        root = key
+        while parent[root] != root:
+            root = parent[root]
+        while parent[key] != root:
+            parent[key], key = root, parent[key]
+        return root
+
+    def join(self, edges: Iterable[Edge]) -> None:
+        """Join what *edges* say, unless something tells the two apart."""
+        for kind, _, one, other in edges:
+            a, b = self.find(one), self.find(other)
+            if a != b and not self._apart(kind, a, b):
+                self._unite(a, b)
+
+    def _apart(self, kind: int, a: Identifier, b: Identifier) -> bool:
+        few, many = (a, b) if len(self._members[a]) <= len(self._members[b]) else (b, a)
+        foes = self._foes[many]
+        if foes and any(member in foes for member in self._members[few]):
+            return True
+        if kind == _RULED:
+            return False
+        if _differ(self._unique[a], self._unique[b]):
+            return True
+        return kind == _WEAK and _differ(self._strong[a], self._strong[b])
+
+    def are_foes(self, one: Identifier, other: Identifier) -> bool:
+        """Return whether somebody ruled that the two are not one person's."""
+        return other in self._foes[self.find(one)]
+
+    def _unite(self, a: Identifier, b: Identifier) -> None:
+        if len(self._members[a]) < len(self._members[b]):
+            a, b = b, a
+        self._parent[b] = a
+        self._members[a] += self._members.pop(b)
+        self._foes[a] |= self._foes.pop(b)
+        for values in (self._unique, self._strong):
+            for kind, found in values.pop(b).items():
+                values[a].setdefault(kind, set()).update(found)
+
+
+def _differ(one: Mapping[str, set[str]], other: Mapping[str, set[str]]) -> bool:
+    """Return whether some kind has values on both sides, and none in common."""
+    return any(kind in other and values.isdisjoint(other[kind]) for kind, values in one.items())
+
+
+def _places(
+    facts: Sequence[Fact], voided: Mapping[FactId, FactId], groups: _Groups, policy: Policy
+) -> list[Identifier | None]:
+    """Return for each fact the root of the person whose it is.
+
+    A fact that carries nothing but weak identifiers belongs to whoever was last known by them
+    then, before anybody was to the first who became so: an own history of anonymous visits.
+    """
+    weak = policy.weak_kinds
+    keys_of = [anchored(fact, policy) for fact in facts]
+    claims: dict[Identifier, list[tuple[OrderKey, Identifier]]] = {}
+    for fact, keys in zip(facts, keys_of, strict=True):
+        if keys and keys[0][0] not in weak and (fact.source, fact.id) not in voided:
+            for key in keys[1:]:
+                if key[0] in weak and not groups.are_foes(keys[0], key):
+                    claims.setdefault(key, []).append((fact.order, keys[0]))
+    places: list[Identifier | None] = []
+    of_fact: dict[FactId, Identifier | None] = {}
+    for fact, keys in zip(facts, keys_of, strict=True):
+        place: Identifier | None = None
+        if keys:
+            place = groups.find(keys[0])
+            if keys[0][0] in weak:
+                said = next((claims[key] for key in keys if key in claims), [])
+                before = [key for order, key in said if order <= fact.order]
+                if said:
+                    place = groups.find(before[-1] if before else said[0][1])
+        of_fact[fact.source, fact.id] = place
+        places.append(place)
+    for n, fact in enumerate(facts):
+        if places[n] is None:
+            places[n] = _corrected(fact, of_fact, facts)
+    first = next((place for place in places if place is not None), None)
+    return [first if place is None else place for place in places]
+
+
+def _corrected(
+    fact: Fact, of_fact: Mapping[FactId, Identifier | None], facts: Sequence[Fact]
+) -> Identifier | None:
+    """Return the person of the fact that *fact* corrects, through corrections of corrections."""
+    by_id = {(one.source, one.id): one for one in facts}
+    seen = set()
+    target = target_of(fact)
+    while target is not None and target not in seen:
+        seen.add(target)
+        if (place := of_fact.get(target)) is not None:
+            return place
+        corrected = by_id.get(target)
+        target = None if corrected is None else target_of(corrected)
+    return None
