@@ -5,16 +5,16 @@ written in one transaction together with the positions (``consumers.ledger``). W
 batch can be processed again from the start.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from consumers.contract import Malformed, Parsed, parse
 from consumers.ledger import Batch, Conflict, DeadLetter, Ledger, Stored
+from domain.book import PolicyBook, Rules
 from domain.events import Fact, Identifier
 from domain.identity import lead_id, stream_of
 from domain.lead import Lead, absorb, decide, evolve, merge
-from domain.policy import Policy
 
 MAX_CONFLICTS: Final = 8
 """How often a batch is decided again because other workers were first, before giving up."""
@@ -98,9 +98,18 @@ class Intake:
     another worker has changed one.
     """
 
-    def __init__(self, ledger: Ledger, policy: Policy, *, cached_facts: int = CACHED_FACTS) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Rules,
+        *,
+        reread: Callable[[], Rules] | None = None,
+        cached_facts: int = CACHED_FACTS,
+    ) -> None:
+        """Decide by *rules*; *reread* fetches those of now when somebody published a policy."""
         self._ledger = ledger
-        self._policy = policy
+        self._rules = rules
+        self._reread = reread
         self._capacity = cached_facts
         self._cached = 0
         self._entries: dict[str, _Entry] = {}
@@ -135,6 +144,8 @@ class Intake:
                 self._ledger.commit(batch)
             except Conflict:
                 self.forget()
+                if self._reread is not None:
+                    self._rules = self._reread()
                 if attempt == MAX_CONFLICTS:
                     raise
             except BaseException:
@@ -158,6 +169,8 @@ class Intake:
     ) -> tuple[Outcome, Batch]:
         outcome = Outcome(read=len(records))
         batch = Batch()
+        if isinstance(self._rules, PolicyBook):
+            batch.policy_version = self._rules.stream_version
         facts = self._fresh(records, parsed, outcome, batch)
         self._resolve(facts)
         touched: dict[str, _Entry] = {}
@@ -266,7 +279,7 @@ class Intake:
         for other in others:
             self._merge(lead, entry, other, fact, batch)
             outcome.merged += 1
-        events = decide(entry.lead, fact, self._policy)
+        events = decide(entry.lead, fact, self._rules.at(fact.recorded_at))
         if not events:
             outcome.duplicates += 1
             return
@@ -287,7 +300,7 @@ class Intake:
     def _merge(self, lead: str, entry: _Entry, other: str, fact: Fact, batch: Batch) -> None:
         """Let *other* end in *lead*: its facts belong to it from now on."""
         ending = self._entries.pop(other)
-        goes_on, ends = merge(entry.lead, lead, ending.lead, other, fact, self._policy)
+        goes_on, ends = merge(entry.lead, lead, ending.lead, other, fact, self._rules)
         entry.versions[lead] += 1
         ending.versions[other] += 1
         batch.events.append((lead, entry.versions[lead], goes_on))

@@ -87,6 +87,10 @@ class Batch:
     """Ids of dead letters that this batch settles."""
     positions: dict[tuple[str, int], tuple[int, int, int]] = field(default_factory=dict)
     """Stream and partition to old position, new position, epoch of the claim."""
+    policy_version: int | None = None
+    """The version of the stream of policies that the events were decided by; None: of no matter."""
+    log_head: int | None = None
+    """The last position of the log that the events were decided on; None: of no matter."""
 
 
 class Ledger(Protocol):

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from consumers.ledger import Batch, Claim, Conflict, DeadLetter, Stored
+from domain.book import POLICY_STREAM
 from domain.events import Event, Identifier, LeadMerged
 from domain.lead import fold, fold_streams
 from leadflow.store import faults
@@ -31,6 +32,18 @@ class Transaction(ABC):
     @abstractmethod
     def insert_seen(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Insert digests of ids and of contents."""
+
+    @abstractmethod
+    def lock(self) -> None:
+        """Keep others from appending until this transaction ends; harmless when it does already."""
+
+    @abstractmethod
+    def version_of(self, stream: str) -> int:
+        """Return the last version of *stream*, 0 when there is none."""
+
+    @abstractmethod
+    def head(self) -> int:
+        """Return the last position in the log, 0 when it is empty."""
 
     @abstractmethod
     def append(self, rows: Sequence[Row]) -> None:
@@ -250,6 +263,7 @@ def write(transaction: Transaction, batch: Batch) -> bool:
         transaction.insert_seen(batch.seen)
     faults.reach("seen")
     if batch.events:
+        _check_unchanged(transaction, batch)
         transaction.append(list(_rows(batch.events)))
     faults.reach("events")
     if batch.identifiers:
@@ -273,6 +287,17 @@ def write(transaction: Transaction, batch: Batch) -> bool:
             return False
     faults.reach("positions")
     return True
+
+
+def _check_unchanged(transaction: Transaction, batch: Batch) -> None:
+    """Raise Conflict when what the events of *batch* were decided by is not the newest any more."""
+    if batch.policy_version is None and batch.log_head is None:
+        return
+    transaction.lock()
+    if batch.policy_version not in (None, transaction.version_of(POLICY_STREAM)):
+        raise Conflict("another policy was published")
+    if batch.log_head not in (None, transaction.head()):
+        raise Conflict("something was written to the log")
 
 
 def _rows(events: Iterable[tuple[str, int, Event]]) -> Iterator[Row]:

@@ -91,9 +91,29 @@ class PostgresTransaction(Transaction):
             rows,
         )
 
+    def lock(self) -> None:
+        """Take the lock of whoever appends, up to the commit."""
+        self._cursor.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+
+    def version_of(self, stream: str) -> int:
+        """Return the last version of *stream*; under the lock, nothing is about to be added."""
+        return self._number(
+            "SELECT coalesce(max(originator_version), 0) FROM leadflow.stored_events"
+            " WHERE originator_id = %s",
+            (stream,),
+        )
+
+    def head(self) -> int:
+        """Return the last position in the log."""
+        return self._number("SELECT coalesce(max(notification_id), 0) FROM leadflow.stored_events")
+
+    def _number(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        row = self._cursor.execute(SQL(statement), parameters).fetchone()
+        return 0 if row is None else int(row[0])
+
     def append(self, rows: Sequence[Row]) -> None:
         """Append events under the lock."""
-        self._cursor.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+        self.lock()
         self._copy(
             SQL(
                 "COPY leadflow.stored_events (originator_id, originator_version, topic, state)"

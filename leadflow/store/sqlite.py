@@ -203,6 +203,23 @@ class SQLiteTransaction(Transaction):
         """Insert digests; a digest that is there already is a conflict."""
         self._driver.executemany("INSERT INTO seen (key, body) VALUES (?,?)", rows)
 
+    def lock(self) -> None:
+        """Do nothing: the transaction holds the write lock from its start."""
+
+    def version_of(self, stream: str) -> int:
+        """Return the last version of *stream*."""
+        found = self._driver.execute(
+            "SELECT coalesce(max(originator_version), 0) FROM stored_events"
+            " WHERE originator_id = ?",
+            (stream,),
+        )
+        return int(found.fetchone()[0])
+
+    def head(self) -> int:
+        """Return the last position in the log."""
+        found = self._driver.execute("SELECT coalesce(max(notification_id), 0) FROM stored_events")
+        return int(found.fetchone()[0])
+
     def append(self, rows: Sequence[Row]) -> None:
         """Append events."""
         self._driver.executemany(
