@@ -72,6 +72,52 @@ class EngagementRule:
 
 
 @dataclass(frozen=True)
+class ConsentRules:
+    """What counts as consent."""
+
+    double_opt_in: frozenset[str] = frozenset()
+    """Purposes, in lower case, of which a grant waits for a confirmation with proof."""
+    unsubscribe_ends: tuple[str, ...] = ("marketing",)
+    """Purposes, in lower case, whose channel e-mail an unsubscription or a complaint ends."""
+    valid_months: int = 0
+    """Calendar months for which a grant holds; 0: until it is withdrawn."""
+
+
+ROLES: Final = (
+    "decision_maker",
+    "economic_buyer",
+    "champion",
+    "influencer",
+    "user",
+    "other",
+)
+"""The parts that people have in a purchase; ``other`` is whoever no rule names."""
+
+
+@dataclass(frozen=True)
+class RoleRule:
+    """The role of those who have one of the seniorities, or one of the words in their title."""
+
+    role: str
+    seniority: frozenset[str] = frozenset()
+    """In lower case, compared as a whole."""
+    title: tuple[str, ...] = ()
+    """Words or phrases in lower case; with ``*`` behind it a word is the beginning of one."""
+
+
+@dataclass(frozen=True)
+class AccountRules:
+    """How leads make up accounts, and who is who in them."""
+
+    free_mail: frozenset[str] = frozenset()
+    """Domains of e-mail providers beside the known ones: their addresses name no company."""
+    roles: tuple[RoleRule, ...] = ()
+    """The first that fits says the role."""
+    wanted: tuple[str, ...] = ()
+    """The roles that a purchase needs."""
+
+
+@dataclass(frozen=True)
 class Policy:
     """One version of the rules."""
 
@@ -109,6 +155,12 @@ class Policy:
     """Kinds that people may share: alone they do not join those whom something else tells apart."""
     verified_email_is_unique: bool = True
     """Whether different e-mail addresses, both verified, are different people."""
+    parties: Mapping[str, str] = field(
+        default_factory=lambda: {"second": "consent_proof", "third": "legal_basis"}
+    )
+    """What a fact that captures a lead must show, by party: consent_proof, legal_basis or none."""
+    consent: ConsentRules = ConsentRules()
+    accounts: AccountRules = AccountRules()
     document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def at(self, instant: int) -> "Policy":  # noqa: ARG002 - the timeline of policies asks it
