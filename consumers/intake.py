@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from consumers.contract import Malformed, Parsed, parse
 from consumers.ledger import Batch, Conflict, DeadLetter, Ledger, Stored
+from domain.admission import Refusal, refusal
 from domain.book import PolicyBook, Rules
 from domain.events import Fact, Identifier
 from domain.identity import lead_id, stream_of
@@ -162,6 +163,10 @@ class Intake:
         self._lead_of.clear()
         self._cached = 0
 
+    def refused(self, fact: Fact) -> Refusal | None:
+        """Return why a rule of the policy refuses *fact*, or None where none does."""
+        return None if fact.touch is None else refusal(fact, self._rules.at(fact.recorded_at))
+
     # --- one attempt ---
 
     def _decide(
@@ -204,6 +209,10 @@ class Intake:
                 continue
             body = seen.get(each.key)
             if body is None:
+                refused = self.refused(each.fact)
+                if refused is not None:
+                    batch.dead_letters.append(_letter(record, refused.reason, str(refused)))
+                    continue
                 seen[each.key] = each.body
                 batch.seen.append((each.key, each.body))
                 facts.append((each.fact, each.fact.keys))

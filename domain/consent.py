@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from domain.book import Rules
 from domain.events import Fact
-from domain.policy import ConsentRules, Policy
+from domain.policy import ConsentRules
 
 GRANTED: Final = "granted"
 PENDING: Final = "pending"
@@ -208,13 +209,13 @@ class Consents:
         return found
 
 
-def consents(facts: Iterable[Fact], policy: Policy) -> Consents:
-    """Return the words of *facts*, which come in canonical order."""
+def consents(facts: Iterable[Fact], rules: Rules) -> Consents:
+    """Return the words of *facts*, which come in canonical order, under the *rules* of their time."""
     found: list[tuple[Word, ConsentRules]] = []
     for fact in facts:
         if fact.type in SPEAKING or fact.get("consent"):
-            rules = policy.at(fact.at).consent
-            found += [(word, rules) for word in words_of(fact, rules)]
+            asked = rules.at(fact.at).consent
+            found += [(word, asked) for word in words_of(fact, asked)]
     return Consents(tuple(found))
 
 

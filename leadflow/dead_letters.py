@@ -95,7 +95,10 @@ def _redrive(
     seen = dict(store.seen([each.key for _, _, each in parsed])) if parsed else {}
     good: list[tuple[int, Record]] = []
     for id_, record, each in parsed:
-        if seen.setdefault(each.key, each.body) == each.body:
+        rule = intake.refused(each.fact) if each.key not in seen else None
+        if rule is not None:
+            refused.append((id_, rule.reason, str(rule)))
+        elif seen.setdefault(each.key, each.body) == each.body:
             good.append((id_, record))
         else:
             refused.append((id_, "conflicting_duplicate", _conflicting(each)))
