@@ -220,16 +220,21 @@ def _fill_form(
         local, _, host = scene.fate.person.email.partition("@")
         who["email"] = f"{local}@{host.upper()}"
     fields: Block = {} if touch is None else {"touch": touch}
+    consent: list[Block] = [
+        {
+            "purpose": "marketing",
+            "channel": "email",
+            "granted": chance(scene.draw, 0.8),
+            "text_version": "2025-01",
+        }
+    ]
+    if touch is not None and touch.get("party") == "second":
+        # A partner passes nobody on without the proof that they agreed.
+        proof = f"partner-form-{scene.market.seed}-{scene.pen.lead}"
+        consent.append({"purpose": "sales", "granted": True, "proof": proof})
     fields |= {
         "actor": PROSPECT,
-        "consent": [
-            {
-                "purpose": "marketing",
-                "channel": "email",
-                "granted": chance(scene.draw, 0.8),
-                "text_version": "2025-01",
-            }
-        ],
+        "consent": consent,
         "form": form,
         "kind": kind,
         "fields": {"interest": pick(scene.draw, GUIDES)[1]},
