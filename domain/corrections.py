@@ -44,6 +44,10 @@ class Corrections:
         """Return whether anything is corrected."""
         return bool(self.voided or self.actors)
 
+    def as_actors(self) -> dict[FactId, str]:
+        """Return the facts whose actor is corrected, and who it is."""
+        return {key: actor for key, (actor, _) in self.actors.items()}
+
 
 NOTHING: Final = Corrections()
 
@@ -138,7 +142,7 @@ def effective(facts: Sequence[Fact], policy: Policy) -> list[Fact]:
     found = corrections(facts)
     if found.voided:
         facts = [fact for fact in facts if (fact.source, fact.id) not in found.voided]
-    actors = {key: actor for key, (actor, _) in found.actors.items()}
+    actors = found.as_actors()
     judged = machine_acts((fact for fact in facts if fact.type in MAILS), policy)
     for key in judged:
         actors.setdefault(key, "machine")

@@ -10,24 +10,37 @@ from typing import Any, Final
 
 from domain.band import crossing
 from domain.book import Rules
+from domain.corrections import (
+    CORRECTIONS,
+    MAILS,
+    NOTHING,
+    Corrections,
+    FactId,
+    corrections,
+    effective,
+    machine_acts,
+    with_actors,
+)
 from domain.events import (
+    ActorJudged,
     Event,
     Fact,
     LeadMerged,
+    LeadRestated,
     OrderKey,
     StageEntered,
     ThresholdCrossed,
 )
-from domain.guards import GUARDS, Case, is_intent, opportunity_of
+from domain.guards import GUARDS, Case, is_intent, note_answer, opportunity_of
 from domain.policy import Policy
-from domain.qualification import criterion_of, is_satisfied
 from domain.scoring import flat_traits
-from domain.stages import Move, moves
+from domain.stages import Move
 from domain.vocabulary import INTENT
 
 _BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
 
-_BOUNDS: Final = ("ceiling", "hot_until", "cold_until", "pending", "decided_by")
+_BOUNDS: Final = ("ceiling", "hot_until", "cold_until", "pending", "decided_by", "mails")
+_DERIVED: Final = (*_BOUNDS, "corrected")
 
 
 class Lead:
@@ -36,6 +49,7 @@ class Lead:
     __slots__ = (
         "ceiling",
         "cold_until",
+        "corrected",
         "criteria",
         "cycle",
         "cycle_kind",
@@ -46,7 +60,9 @@ class Lead:
         "hot_until",
         "in_order",
         "intent",
+        "judged",
         "last",
+        "mails",
         "opportunities",
         "pending",
         "qualified",
@@ -81,10 +97,14 @@ class Lead:
         self.qualified = False
         """Whether a person called the lead qualified in this cycle."""
         self.criteria: dict[str, bool] = {}
-        """Qualification criterion to whether its latest answer satisfies it."""
+        """Name of a criterion, as said, to whether the answer satisfies it; the latest last."""
         self.opportunities: dict[str, str] = {}
         """Opportunity to ``open``, ``won`` or ``lost``."""
         self.recycled_until: int | None = None
+        self.judged: dict[FactId, str] = {}
+        """Facts to who acted, as the engine has judged, whatever was reported."""
+        self.corrected: Corrections = NOTHING
+        """The corrections in force: what the facts say, kept at hand."""
         # What follows are bounds that save work in decide and say nothing about the lead: the
         # capped gains cannot exceed the ceiling (None: not known), a hot lead stays so until
         # hot_until unless it loses points, a cold one until cold_until unless it gains some.
@@ -95,6 +115,8 @@ class Lead:
         self.pending: tuple[Fact, int, int, int] | None = None
         self.decided_by: Policy | None = None
         """The policy that the bounds belong to."""
+        self.mails: dict[str, list[Fact]] | None = None
+        """Mail acts by message, as far as a verdict on machines looks at them; None: not looked."""
 
     def copy(self) -> "Lead":
         """Return an independent copy; facts are shared, since they never change."""
@@ -106,7 +128,7 @@ class Lead:
 
     def state(self) -> Mapping[str, Any]:
         """Return what the lead knows, without the bounds that only save work."""
-        return {name: getattr(self, name) for name in Lead.__slots__ if name not in _BOUNDS}
+        return {name: getattr(self, name) for name in Lead.__slots__ if name not in _DERIVED}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Lead) and self.state() == other.state()
@@ -121,6 +143,17 @@ class Lead:
         """
         self.ceiling, self.hot_until, self.cold_until = None, -1, -1
         self.pending = None
+        self.mails = None
+
+    def effective(self) -> list[Fact]:
+        """Return the facts that count, as they count, in canonical order."""
+        facts = self.facts if self.in_order else canonical(self.facts)
+        voided = self.corrected.voided
+        if voided:
+            facts = [fact for fact in facts if (fact.source, fact.id) not in voided]
+        if not self.judged and not self.corrected.actors:
+            return facts
+        return with_actors(facts, self.judged | self.corrected.as_actors())
 
 
 def canonical(facts: Iterable[Fact]) -> list[Fact]:
@@ -135,7 +168,8 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
     """Return the fact and the decisions that it leads to; [] when the lead has it already.
 
     The decisions are taken at the instant of the fact, or of the lead's newest fact if that is
-    later, and stand as they are taken: what arrives late changes numbers, not decisions.
+    later, and stand as they are taken: what arrives late, or is corrected later, changes numbers,
+    not decisions.
     """
     if (fact.source, fact.id) in lead.seen:
         return []
@@ -143,6 +177,15 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
         if lead.decided_by is not None:
             lead.forget_bounds()
         lead.decided_by = policy
+    if fact.type in CORRECTIONS:
+        return _decide_correction(lead, fact, policy)
+    if fact.type in MAILS and (verdicts := _verdicts(lead, fact, policy)):
+        return _decide_judged(lead, fact, policy, verdicts)
+    return _decide(lead, fact, policy)
+
+
+def _decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
+    """Return the fact and the decisions that it leads to, as it stands."""
     events: list[Event] = [fact]
     crossed = crossing(lead, fact, policy)
     if crossed is not None:
@@ -150,11 +193,15 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
         hot = crossed.direction == "up"
     else:
         hot = lead.hot
-    move = _next_move(moves(fact.type, lead.stage), lead, fact, policy, hot)
+    pack = policy.pack
+    case = Case(lead, fact, policy, hot)
+    move = _next_move(pack.moves(fact.type, lead.stage), case)
     stage, cycle, cycle_kind = lead.stage, lead.cycle, lead.cycle_kind
     while move is not None:
         if move.opens is not None:
             cycle, cycle_kind = cycle + 1, move.opens
+            case = case._replace(fresh=True)
+            case = case._replace(fresh=True)
         events.append(
             StageEntered(
                 stage=move.to,
@@ -170,18 +217,112 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
             )
         )
         stage = move.to
-        move = _next_move(moves(fact.type, stage, move), lead, fact, policy, hot)
+        move = _next_move(pack.moves(fact.type, stage, move), case)
     return events
 
 
-def _next_move(
-    candidates: tuple[Move, ...], lead: Lead, fact: Fact, policy: Policy, hot: bool
-) -> Move | None:
+def _decide_correction(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
+    """Return what follows from a correction.
+
+    What the lead knows is what its facts say now. Its stage stays as it was decided, but for what
+    the score that follows leads to.
+    """
+    after = lead.copy()
+    facts = canonical([*lead.facts, fact])
+    after.corrected = corrections(facts)
+    verdicts = _changed_verdicts(after, facts, fact, policy)
+    for verdict in verdicts:
+        evolve(after, verdict)
+    known, _ = as_occurred(facts, policy)
+    restated = restate(known, fact, policy.version, "corrected", stage_of=lead)
+    evolve(after, restated)
+    return [fact, *verdicts, restated, *_decide(after, fact, policy)[1:]]
+
+
+def _decide_judged(
+    lead: Lead, fact: Fact, policy: Policy, verdicts: Sequence[ActorJudged]
+) -> list[Event]:
+    """Return what follows from a mail act that shows who did it, or who did others."""
+    after = lead.copy()
+    for verdict in verdicts:
+        evolve(after, verdict)
+    as_judged = with_actors([fact], after.judged)[0]
+    return [fact, *verdicts, *_decide(after, as_judged, policy)[1:]]
+
+
+def _verdicts(lead: Lead, fact: Fact, policy: Policy) -> list[ActorJudged]:
+    """Return the verdicts on machines that *fact*, a mail act, brings up."""
+    message = fact.get("message")
+    if not isinstance(message, str):
+        return []
+    if lead.mails is None:
+        lead.mails = {}
+        for one in lead.facts:
+            if one.type in MAILS and isinstance(name := one.get("message"), str):
+                lead.mails.setdefault(name, []).append(one)
+    acts = lead.mails.get(message)
+    if acts is None:
+        return []
+    counted = [one for one in acts if (one.source, one.id) not in lead.corrected.voided]
+    return [
+        _judged(key, "machine", rule, fact, policy)
+        for key, rule in machine_acts([*counted, fact], policy).items()
+        if key not in lead.judged and key not in lead.corrected.actors
+    ]
+
+
+def _changed_verdicts(
+    after: Lead, facts: Iterable[Fact], by: Fact, policy: Policy
+) -> list[ActorJudged]:
+    """Return the verdicts that a correction changes."""
+    counted = (one for one in facts if (one.source, one.id) not in after.corrected.voided)
+    found = machine_acts(counted, policy)
+    return [
+        _judged(key, "machine", rule, by, policy)
+        for key, rule in sorted(found.items())
+        if key not in after.judged and key not in after.corrected.actors
+    ] + [
+        _judged(key, None, "withdrawn", by, policy)
+        for key in sorted(after.judged)
+        if key not in found
+    ]
+
+
+def _judged(of: FactId, actor: str | None, rule: str, by: Fact, policy: Policy) -> ActorJudged:
+    return ActorJudged(of, actor, by.at, by.recorded_at, rule, policy.version, by.source, by.id)
+
+
+def restate(
+    known: Lead, fact: Fact, policy: str, rule: str, *, stage_of: Lead | None = None
+) -> LeadRestated:
+    """Return the decision, caused by *fact*, that a lead is as *known*, or its stage as before."""
+    stage = known if stage_of is None else stage_of
+    return LeadRestated(
+        stage=stage.stage,
+        cycle=stage.cycle,
+        entered_at=stage.entered_at,
+        hot=stage.hot,
+        cycle_kind=stage.cycle_kind,
+        intent=known.intent,
+        qualified=known.qualified,
+        criteria=known.criteria,
+        opportunities=known.opportunities,
+        recycled_until=known.recycled_until,
+        at=fact.at,
+        recorded_at=fact.recorded_at,
+        rule=rule,
+        policy=policy,
+        source=fact.source,
+        id=fact.id,
+    )
+
+
+def _next_move(candidates: tuple[Move, ...], case: Case) -> Move | None:
     """Return the first of *candidates* whose guard holds."""
     for move in candidates:
-        if move.automatic and not policy.auto_advance:
+        if move.automatic and not case.policy.auto_advance:
             continue
-        if move.guard is None or GUARDS[move.guard](Case(lead, fact, policy, hot)):
+        if move.guard is None or GUARDS[move.guard](case):
             return move
     return None
 
@@ -206,7 +347,13 @@ def evolve(lead: Lead, event: Event) -> Lead:
             lead.recycled_until = None
     elif isinstance(event, ThresholdCrossed):
         lead.hot = event.direction == "up"
-    elif isinstance(event, LeadMerged) and event.into is None:
+    elif isinstance(event, ActorJudged):
+        if event.actor is None:
+            lead.judged.pop(event.of, None)
+        else:
+            lead.judged[event.of] = event.actor
+        lead.forget_bounds()
+    elif isinstance(event, LeadRestated) or (isinstance(event, LeadMerged) and event.into is None):
         lead.stage, lead.cycle = event.stage, event.cycle
         lead.cycle_kind = event.cycle_kind
         lead.entered_at, lead.hot = event.entered_at, event.hot
@@ -238,6 +385,8 @@ def _remember(lead: Lead, fact: Fact) -> None:
                 lead.trait_orders[path] = order
     if fact.type == "lead.qualified":
         lead.qualified = True
+    if lead.mails is not None and fact.type in MAILS and isinstance(fact.get("message"), str):
+        lead.mails.setdefault(fact.get("message"), []).append(fact)
     note = _NOTES.get(fact.type)
     if note is not None:
         note(lead, fact)
@@ -249,9 +398,7 @@ def _note_intent(lead: Lead, fact: Fact) -> None:
 
 
 def _note_answer(lead: Lead, fact: Fact) -> None:
-    criterion = criterion_of(fact)
-    if criterion is not None:
-        lead.criteria[criterion] = is_satisfied(fact)
+    note_answer(lead.criteria, fact)
 
 
 def _note_opportunity(lead: Lead, fact: Fact) -> None:
@@ -260,6 +407,18 @@ def _note_opportunity(lead: Lead, fact: Fact) -> None:
         lead.opportunities.setdefault(name, "open")
     else:
         lead.opportunities[name] = "won" if fact.type == "deal.won" else "lost"
+
+
+def _note_correction(lead: Lead, _: Fact) -> None:
+    """Look at the traits again; what else the lead knows is told by the decision that follows."""
+    lead.corrected = corrections(canonical(lead.facts))
+    lead.traits, lead.trait_orders = {}, {}
+    for one in lead.effective():
+        if one.traits:
+            for path, value in flat_traits(one.traits):
+                lead.traits[path] = value
+                lead.trait_orders[path] = one.order
+    lead.forget_bounds()
 
 
 def _note_recycled(lead: Lead, fact: Fact) -> None:
@@ -276,6 +435,7 @@ _NOTES: Final[Mapping[str, Callable[[Lead, Fact], None]]] = {
     "deal.won": _note_opportunity,
     "deal.lost": _note_opportunity,
     "lead.recycled": _note_recycled,
+    **dict.fromkeys(CORRECTIONS, _note_correction),
 }
 
 
@@ -284,6 +444,7 @@ def absorb(lead: Lead, other: Lead) -> Lead:
     for fact in other.facts:
         if (fact.source, fact.id) not in lead.seen:
             _remember(lead, fact)
+    lead.judged |= other.judged
     return lead
 
 
@@ -359,14 +520,28 @@ def as_occurred(facts: Sequence[Fact], rules: Rules) -> tuple[Lead, list[list[Ev
     """Return the lead as if every fact had arrived when it happened.
 
     Beside it stand, per fact in canonical order, the fact and the decisions it leads to. Each fact
-    is judged by the policy in force when it happened, or was received if its clock ran ahead.
+    is judged by the policy in force when it happened, or was received if its clock ran ahead. What
+    was voided is not there, and actors are those that the last word names.
     """
     lead = Lead()
-    history = []
-    for fact in canonical(facts):
-        events = decide(lead, fact, rules.at(min(fact.at, fact.recorded_at)))
+    history: list[list[Event]] = []
+    ordered = canonical(facts)
+    if not ordered:
+        return lead, history
+    for fact in effective(ordered, rules.at(_judged_at(ordered[-1]))):
+        if (fact.source, fact.id) in lead.seen:
+            continue
+        policy = rules.at(_judged_at(fact))
+        if lead.decided_by is not policy:
+            lead.forget_bounds()
+            lead.decided_by = policy
+        events = _decide(lead, fact, policy)
         for event in events:
             evolve(lead, event)
-        if events:
-            history.append(events)
+        history.append(events)
     return lead, history
+
+
+def _judged_at(fact: Fact) -> int:
+    """Return the instant whose policy judges *fact* as it occurred."""
+    return min(fact.at, fact.recorded_at)

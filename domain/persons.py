@@ -6,7 +6,9 @@ that would make one person of two whom something tells apart is left out. The an
 of the facts alone: neither the order of arrival nor what was believed in between matters.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
 from domain.corrections import FactId, corrections, target_of
@@ -253,9 +255,9 @@ def _places(
             place = groups.find(keys[0])
             if keys[0][0] in weak:
                 said = next((claims[key] for key in keys if key in claims), [])
-                before = [key for order, key in said if order <= fact.order]
                 if said:
-                    place = groups.find(before[-1] if before else said[0][1])
+                    n = bisect_right(said, fact.order, key=itemgetter(0))
+                    place = groups.find(said[max(n - 1, 0)][1])
         of_fact[fact.source, fact.id] = place
         places.append(place)
     for n, fact in enumerate(facts):
