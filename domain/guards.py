@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from domain.counts import PERSON
 from domain.events import Fact
 from domain.policy import Policy
-from domain.qualification import criterion_of, is_satisfied
+from domain.qualification import is_satisfied, plain_name
 from domain.scoring import fit, flat_traits
 from domain.vocabulary import INTENT
 
@@ -17,9 +18,6 @@ INTENT_FORMS: Final = frozenset(("contact", "demo", "pricing"))
 
 CONTENT_FORMS: Final = frozenset(("content", "newsletter"))
 
-PERSON: Final = frozenset(("prospect", "unknown"))
-"""Actors whose acts are the person's own; unknown is what a producer says that does not know."""
-
 
 class Case(NamedTuple):
     """What a guard looks at: the lead before the fact, the fact, and the rules."""
@@ -29,6 +27,8 @@ class Case(NamedTuple):
     policy: Policy
     hot: bool
     """Whether the engagement is in the MQL band, the fact included."""
+    fresh: bool = False
+    """Whether the fact has opened a cycle already: what was said in the one before is over."""
 
 
 def is_intent(fact: Fact) -> bool:
@@ -82,15 +82,53 @@ def _fit_and_engagement(case: Case) -> bool:
     return fit(traits, case.policy) >= case.policy.mql_fit
 
 
-def _qualified_with_criteria(case: Case) -> bool:
-    criteria = case.lead.criteria
+def _criteria(case: Case) -> int:
+    """Return how many criteria are satisfied in this cycle, the fact included."""
+    answers = {} if case.fresh else case.lead.criteria
     if case.fact.type == "qualification.answered":
-        if not case.lead.qualified:
-            return False
-        criterion = criterion_of(case.fact)
-        if criterion is not None:
-            criteria = {**criteria, criterion: is_satisfied(case.fact)}
-    return sum(criteria.values()) >= case.policy.criteria_needed
+        answers = dict(answers)
+        note_answer(answers, case.fact)
+    return len(case.policy.framework.satisfied(answers))
+
+
+def note_answer(answers: dict[str, bool], fact: Fact) -> None:
+    """Add the answer of *fact* to *answers*, by the name it says, behind the earlier ones.
+
+    Only a policy knows which names mean the same criterion, and it may change.
+    """
+    name = plain_name(fact.get("criterion"))
+    if name is not None:
+        answers.pop(name, None)
+        answers[name] = is_satisfied(fact)
+
+
+def _qualified_with_criteria(case: Case) -> bool:
+    if case.fact.type != "lead.qualified" and (case.fresh or not case.lead.qualified):
+        return False
+    return _criteria(case) >= case.policy.criteria_needed
+
+
+def _score_and_criteria(case: Case) -> bool:
+    return case.hot and _criteria(case) >= case.policy.criteria_needed and _fit_and_engagement(case)
+
+
+def _shows_intent(case: Case) -> bool:
+    return is_intent(case.fact) and case.fact.actor in PERSON
+
+
+def _qualified_act(case: Case) -> bool:
+    return any(act.matches(case.fact) for act in case.policy.acts)
+
+
+def _acts_counted(case: Case) -> bool:
+    """Return whether the fact completes a count; acts before the cycle count as well."""
+    lead, fact, policy = case.lead, case.fact, case.policy
+    asked = [one for one in policy.counts if one.act.matches(fact)]
+    if not asked:
+        return False
+    as_of = max(fact.at, lead.last[0])
+    earlier = lead.effective()
+    return any(one.is_reached(earlier, fact, as_of) for one in asked)
 
 
 def _no_other_open_opportunity(case: Case) -> bool:
@@ -102,10 +140,14 @@ def _no_other_open_opportunity(case: Case) -> bool:
 Guard = Callable[[Case], bool]
 
 GUARDS: Final[Mapping[str, Guard]] = {
+    "acts_counted": _acts_counted,
     "by_person": _by_person,
     "content_without_intent": _content_without_intent,
     "fit_and_engagement": _fit_and_engagement,
     "no_other_open_opportunity": _no_other_open_opportunity,
+    "qualified_act": _qualified_act,
     "qualified_with_criteria": _qualified_with_criteria,
+    "score_and_criteria": _score_and_criteria,
+    "shows_intent": _shows_intent,
     "wake_up_due": _wake_up_due,
 }

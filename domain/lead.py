@@ -201,7 +201,6 @@ def _decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
         if move.opens is not None:
             cycle, cycle_kind = cycle + 1, move.opens
             case = case._replace(fresh=True)
-            case = case._replace(fresh=True)
         events.append(
             StageEntered(
                 stage=move.to,

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from domain.counts import ACTS, COUNTS, Act, Count
 from domain.events import Fact
+from domain.qualification import BANT, Framework
+from domain.stages import DEFAULT, Pack
 
 POINT: Final = 1_000_000
 """Micro-points in one point."""
@@ -144,6 +147,14 @@ class Policy:
     """How many qualification criteria must be satisfied for a sales qualified lead."""
     auto_advance: bool = True
     """False: stages change only by what producers say, never by score or content acts."""
+    pack: Pack = DEFAULT
+    """The table of moves between stages."""
+    acts: tuple[Act, ...] = ACTS
+    """Acts of which one is enough; asked by the pack ``two_stage``."""
+    counts: tuple[Count, ...] = COUNTS
+    """Counts of which one is enough; asked by the pack ``content_led``."""
+    framework: Framework = BANT
+    """The framework whose criteria are counted."""
     click_within: int = 2_000_000
     """A mail that is opened or clicked sooner after its delivery was so by a machine; 0: never."""
     burst_links: int = 3

@@ -1,33 +1,104 @@
 """Qualification frameworks: which criteria a person has answered, and which are still missing.
 
-BANT and CHAMP ask the same four things in other words, so an answer to either counts for both.
+BANT and CHAMP ask the same four things in other words, so an answer to either counts for both. A
+policy may bring a framework of its own. The names of the criteria are what counts: the framework
+that an answer says it belongs to is not asked.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain.events import Fact
 
-CRITERIA: Final = ("budget", "authority", "need", "timeline")
+if TYPE_CHECKING:
+    from domain.policy import Policy
+
+MAX_NAME: Final = 64
+"""Characters of a criterion's name at most; longer names are those of nothing."""
+
+
+def plain_name(name: object) -> str | None:
+    """Return *name* as criteria are compared: lower case, words joined by an underscore.
+
+    None for what is no name.
+    """
+    if not isinstance(name, str):
+        return None
+    plain = "_".join(name.lower().replace("-", " ").replace("_", " ").split())
+    return plain if 0 < len(plain) <= MAX_NAME else None
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """What sales must know of a lead: criteria, and other names by which they go."""
+
+    name: str
+    criteria: tuple[str, ...]
+    """In the order in which people read them; each is its own `plain_name`."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Another name, as `plain_name` has it, to the criterion."""
+
+    def criterion(self, name: object) -> str | None:
+        """Return the criterion that goes by *name*, or None."""
+        plain = plain_name(name)
+        if plain is None or plain in self.criteria:
+            return plain
+        return self.aliases.get(plain)
+
+    def satisfied(self, answers: Mapping[str, bool]) -> frozenset[str]:
+        """Return the satisfied criteria; *answers* by name as said, the latest last."""
+        found: dict[str, bool] = {}
+        for name, yes in answers.items():
+            criterion = self.criterion(name)
+            if criterion is not None:
+                found[criterion] = yes
+        return frozenset(criterion for criterion, yes in found.items() if yes)
+
+
+BANT: Final = Framework(
+    "bant",
+    ("budget", "authority", "need", "timeline"),
+    {
+        "money": "budget",
+        "challenge": "need",
+        "challenges": "need",
+        "timing": "timeline",
+        "introduction_date": "timeline",
+        "priority": "timeline",
+        "prioritization": "timeline",
+    },
+)
+
+CHAMP: Final = Framework(
+    "champ",
+    ("challenges", "authority", "money", "priority"),
+    {
+        "challenge": "challenges",
+        "need": "challenges",
+        "budget": "money",
+        "prioritization": "priority",
+        "timeline": "priority",
+        "timing": "priority",
+        "introduction_date": "priority",
+    },
+)
+
+FRAMEWORKS: Final[Mapping[str, Framework]] = {one.name: one for one in (BANT, CHAMP)}
+"""Those that every policy knows."""
+
+CRITERIA: Final = BANT.criteria
 
 ALIASES: Final[Mapping[str, str]] = {
-    "budget": "budget",
-    "money": "budget",
-    "authority": "authority",
-    "need": "need",
-    "challenge": "need",
-    "challenges": "need",
-    "timeline": "timeline",
-    "timing": "timeline",
-    "introduction_date": "timeline",
-    "priority": "timeline",
+    **{criterion: criterion for criterion in CRITERIA},
+    **BANT.aliases,
 }
+"""Every name of a criterion of BANT."""
 
 
-def criterion_of(fact: Fact) -> str | None:
-    """Return the shared criterion that a ``qualification.answered`` fact is about, or None."""
-    name = fact.get("criterion")
-    return ALIASES.get(name.strip().lower().replace(" ", "_")) if isinstance(name, str) else None
+def criterion_of(fact: Fact, framework: Framework = BANT) -> str | None:
+    """Return the criterion that a ``qualification.answered`` fact is about, or None."""
+    return framework.criterion(fact.get("criterion"))
 
 
 def is_satisfied(fact: Fact) -> bool:
@@ -36,12 +107,77 @@ def is_satisfied(fact: Fact) -> bool:
     return bool(said) if said is not None else fact.get("value") is not None
 
 
-def satisfied(facts: Iterable[Fact]) -> frozenset[str]:
+def satisfied(facts: Iterable[Fact], framework: Framework = BANT) -> frozenset[str]:
     """Return the criteria satisfied by the latest answer to each; *facts* in canonical order."""
-    answers: dict[str, bool] = {}
+    return frozenset(
+        criterion for criterion, fact in latest(facts, framework).items() if is_satisfied(fact)
+    )
+
+
+def latest(facts: Iterable[Fact], framework: Framework = BANT) -> dict[str, Fact]:
+    """Return the latest answer to each criterion; *facts* in canonical order."""
+    answers: dict[str, Fact] = {}
     for fact in facts:
         if fact.type == "qualification.answered":
-            criterion = criterion_of(fact)
+            criterion = criterion_of(fact, framework)
             if criterion is not None:
-                answers[criterion] = is_satisfied(fact)
-    return frozenset(criterion for criterion, yes in answers.items() if yes)
+                answers[criterion] = fact
+    return answers
+
+
+# --- what is known and what is missing ------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """A criterion and the latest answer to it, with the fact that is the evidence."""
+
+    criterion: str
+    satisfied: bool
+    value: str | int | bool | None
+    fact: Fact | None
+    """None where nobody asked, or answered."""
+
+
+class Qualification(NamedTuple):
+    """How far a lead is known, by one framework."""
+
+    framework: Framework
+    needed: int
+    """How many criteria the policy asks for."""
+    answers: tuple[Answer, ...]
+    """One per criterion, in the framework's order."""
+
+    @property
+    def satisfied(self) -> tuple[str, ...]:
+        """Return the satisfied criteria, in the framework's order."""
+        return tuple(one.criterion for one in self.answers if one.satisfied)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Return the criteria that are not satisfied, in the framework's order."""
+        return tuple(one.criterion for one in self.answers if not one.satisfied)
+
+    @property
+    def enough(self) -> bool:
+        """Return whether as many are satisfied as the policy asks for."""
+        return len(self.satisfied) >= self.needed
+
+
+def qualification(facts: Iterable[Fact], policy: "Policy") -> Qualification:
+    """Return what is known of a lead by the framework of *policy*; *facts* in canonical order.
+
+    All answers ever given count, the latest of each criterion; the guard of the stage asks for
+    those of the current cycle alone.
+    """
+    found = latest(facts, policy.framework)
+    return Qualification(
+        policy.framework,
+        policy.criteria_needed,
+        tuple(_answer(criterion, found.get(criterion)) for criterion in policy.framework.criteria),
+    )
+
+
+def _answer(criterion: str, fact: Fact | None) -> Answer:
+    if fact is None:
+        return Answer(criterion, satisfied=False, value=None, fact=None)
+    return Answer(criterion, is_satisfied(fact), fact.get("value"), fact)

@@ -3,10 +3,14 @@
 A lead runs through *cycles*: a cycle starts at the first stage it enters and ends when the lead is
 recycled, reopened or comes back with a new opportunity. Going back is only ever done by an
 explicit event; skipped stages are reached, not entered.
+
+Which acts and words move a lead is a matter of its *pack*: one table of moves. The stages, their
+order and their owners are the same in all packs, so that figures can be compared.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from domain.vocabulary import CAPTURE, INTENT
@@ -96,8 +100,8 @@ def _on(*types: str) -> frozenset[str]:
     return frozenset(types)
 
 
-MOVES: Final = (
-    Move(CAPTURED, "first_capture", frozenset((None,)), CAPTURE | INTENT),
+_FIRST_CAPTURE: Final = Move(CAPTURED, "first_capture", frozenset((None,)), CAPTURE | INTENT)
+_REOPENED: Final = (
     Move(
         CAPTURED,
         "reopened",
@@ -106,50 +110,36 @@ MOVES: Final = (
         opens="reopened",
     ),
     Move(CAPTURED, "reopened_won", frozenset((WON,)), _on("lead.reopened"), opens="expansion"),
-    Move(
-        MQO,
-        "content_act",
-        frozenset((CAPTURED,)),
-        CONTENT_ACTS,
-        guard="content_without_intent",
-        automatic=True,
-    ),
-    Move(
-        MQO,
-        "woken_up",
-        frozenset((RECYCLED,)),
-        None,
-        guard="wake_up_due",
-        opens="recycled",
-        automatic=True,
-    ),
-    Move(
-        MQL,
-        "new_intent",
-        frozenset((RECYCLED,)),
-        INTENT,
-        guard="by_person",
-        opens="recycled",
-        automatic=True,
-    ),
-    Move(
-        MQL,
-        "fit_and_engagement",
-        frozenset((CAPTURED, MQO)),
-        None,
-        guard="fit_and_engagement",
-        automatic=True,
-    ),
+)
+_CONTENT_ACT: Final = Move(
+    MQO,
+    "content_act",
+    frozenset((CAPTURED,)),
+    CONTENT_ACTS,
+    guard="content_without_intent",
+    automatic=True,
+)
+_FIT_AND_ENGAGEMENT: Final = Move(
+    MQL,
+    "fit_and_engagement",
+    frozenset((CAPTURED, MQO)),
+    None,
+    guard="fit_and_engagement",
+    automatic=True,
+)
+_BY_SALES: Final = (
     Move(SGL, "added_by_sales", frozenset((CAPTURED,)), _on("prospect.added")),
     Move(SAL, "accepted", BEFORE_SAL, _on("lead.accepted")),
     Move(SAL, "accepted_again", frozenset((RECYCLED,)), _on("lead.accepted"), opens="recycled"),
-    Move(
-        SQL,
-        "qualified",
-        BEFORE_SQL,
-        _on("lead.qualified", "qualification.answered"),
-        guard="qualified_with_criteria",
-    ),
+)
+_QUALIFIED: Final = Move(
+    SQL,
+    "qualified",
+    BEFORE_SQL,
+    _on("lead.qualified", "qualification.answered"),
+    guard="qualified_with_criteria",
+)
+_DEALS: Final = (
     Move(OPPORTUNITY, "opportunity_created", BEFORE_OPPORTUNITY, _on("opportunity.created")),
     Move(
         OPPORTUNITY,
@@ -170,42 +160,222 @@ MOVES: Final = (
         WON, "deal_won_after_recycling", frozenset((RECYCLED,)), _on("deal.won"), opens="recycled"
     ),
     Move(LOST, "deal_lost", OPEN, _on("deal.lost"), guard="no_other_open_opportunity"),
-    Move(
-        RECYCLED,
-        "recycled",
-        frozenset((MQL, SAL, SGL, SQL, OPPORTUNITY, LOST)),
-        _on("lead.recycled"),
-    ),
-    Move(
-        DISQUALIFIED,
-        "disqualified",
-        OPEN | {LOST, RECYCLED},
-        _on("lead.disqualified"),
+)
+_RECYCLED: Final = Move(
+    RECYCLED,
+    "recycled",
+    frozenset((MQL, SAL, SGL, SQL, OPPORTUNITY, LOST)),
+    _on("lead.recycled"),
+)
+_DISQUALIFIED: Final = Move(
+    DISQUALIFIED,
+    "disqualified",
+    OPEN | {LOST, RECYCLED},
+    _on("lead.disqualified"),
+)
+
+
+def _woken_up(to: str) -> Move:
+    """Return the move of a lead that rests and acts again once it is due."""
+    return Move(
+        to,
+        "woken_up",
+        frozenset((RECYCLED,)),
+        None,
+        guard="wake_up_due",
+        opens="recycled",
+        automatic=True,
+    )
+
+
+def _new_intent(to: str, on: frozenset[str] = INTENT, guard: str = "by_person") -> Move:
+    """Return the move of a lead that rests and asks for sales again."""
+    return Move(
+        to,
+        "new_intent",
+        frozenset((RECYCLED,)),
+        on,
+        guard=guard,
+        opens="recycled",
+        automatic=True,
+    )
+
+
+@dataclass(frozen=True)
+class Pack:
+    """One table of moves, under a name that policies choose it by."""
+
+    name: str
+    description: str
+    table: tuple[Move, ...]
+    """In machine order: one fact may make several moves, each is recorded."""
+    parameters: frozenset[str] = frozenset()
+    """Keys of the policy's table ``stages`` that this pack asks and others do not."""
+
+    def moves(self, type_: str, stage: str | None, behind: Move | None = None) -> tuple[Move, ...]:
+        """Return the moves that a fact of *type_* may cause in *stage*, in machine order.
+
+        With *behind*, a move of this pack, only those that come after it.
+        """
+        found = self._of_type.get(type_, self._any_type).get(stage, ())
+        if behind is None:
+            return found
+        place = self._place[behind.rule]
+        return tuple(move for move in found if self._place[move.rule] > place)
+
+    @cached_property
+    def _any_type(self) -> Mapping[str | None, tuple[Move, ...]]:
+        return self._moves_by_stage(None)
+
+    @cached_property
+    def _of_type(self) -> Mapping[str, Mapping[str | None, tuple[Move, ...]]]:
+        types = {type_ for move in self.table if move.on is not None for type_ in move.on}
+        return {type_: self._moves_by_stage(type_) for type_ in types}
+
+    @cached_property
+    def _place(self) -> Mapping[str, int]:
+        return {move.rule: n for n, move in enumerate(self.table)}
+
+    def _moves_by_stage(self, type_: str | None) -> Mapping[str | None, tuple[Move, ...]]:
+        rows = [move for move in self.table if move.on is None or type_ in move.on]
+        return {
+            stage: tuple(move for move in rows if stage in move.after) for stage in (None, *STAGES)
+        }
+
+
+DEFAULT: Final = Pack(
+    "default",
+    "Reading makes an MQO, fit and engagement an MQL, the word of sales an SQL.",
+    (
+        _FIRST_CAPTURE,
+        *_REOPENED,
+        _CONTENT_ACT,
+        _woken_up(MQO),
+        _new_intent(MQL),
+        _FIT_AND_ENGAGEMENT,
+        *_BY_SALES,
+        _QUALIFIED,
+        *_DEALS,
+        _RECYCLED,
+        _DISQUALIFIED,
     ),
 )
-"""The default pack, in machine order: one fact may make several moves, each is recorded."""
 
+SIRIUSDECISIONS: Final = Pack(
+    "siriusdecisions",
+    "As the default, but sales must accept a lead before it can qualify it, and what sales"
+    " rejects rests with marketing.",
+    (
+        _FIRST_CAPTURE,
+        *_REOPENED,
+        _CONTENT_ACT,
+        _woken_up(MQO),
+        _new_intent(MQL),
+        _FIT_AND_ENGAGEMENT,
+        *_BY_SALES,
+        Move(
+            SQL,
+            "qualified",
+            frozenset((SGL, SAL)),
+            # Acceptance too: whoever was called qualified before needs nothing else.
+            _on("lead.qualified", "qualification.answered", "lead.accepted"),
+            guard="qualified_with_criteria",
+        ),
+        *_DEALS,
+        Move(RECYCLED, "rejected", frozenset((MQL, SAL)), _on("lead.rejected")),
+        _RECYCLED,
+        _DISQUALIFIED,
+    ),
+)
 
-def _moves_by_stage(type_: str | None) -> Mapping[str | None, tuple[Move, ...]]:
-    rows = [move for move in MOVES if move.on is None or type_ in move.on]
-    return {stage: tuple(move for move in rows if stage in move.after) for stage in (None, *STAGES)}
+_SHOWS_INTENT: Final = INTENT | {"form.submitted"}
 
+TWO_STAGE: Final = Pack(
+    "two_stage",
+    "One act makes an MQL; a request, or score and criteria, an SQL: nobody need accept it.",
+    (
+        _FIRST_CAPTURE,
+        *_REOPENED,
+        _woken_up(MQL),
+        Move(
+            MQL,
+            "qualified_act",
+            frozenset((CAPTURED, MQO)),
+            None,
+            guard="qualified_act",
+            automatic=True,
+        ),
+        *_BY_SALES,
+        _new_intent(SQL, _SHOWS_INTENT, "shows_intent"),
+        Move(
+            SQL,
+            "intent",
+            BEFORE_SQL - {None},
+            _SHOWS_INTENT,
+            guard="shows_intent",
+            automatic=True,
+        ),
+        Move(
+            SQL,
+            "score_and_criteria",
+            BEFORE_SQL - {None},
+            None,
+            guard="score_and_criteria",
+            automatic=True,
+        ),
+        _QUALIFIED,
+        *_DEALS,
+        _RECYCLED,
+        _DISQUALIFIED,
+    ),
+    frozenset(("acts",)),
+)
 
-_ANY_TYPE: Final = _moves_by_stage(None)
-_OF_TYPE: Final = {
-    type_: _moves_by_stage(type_)
-    for type_ in {type_ for move in MOVES if move.on is not None for type_ in move.on}
+CONTENT_LED: Final = Pack(
+    "content_led",
+    "So much reading within a time makes an MQL; a request, or fit and engagement, an SQL.",
+    (
+        _FIRST_CAPTURE,
+        *_REOPENED,
+        _woken_up(MQL),
+        Move(
+            MQL,
+            "acts_counted",
+            frozenset((CAPTURED, MQO)),
+            None,
+            guard="acts_counted",
+            automatic=True,
+        ),
+        *_BY_SALES,
+        _new_intent(SQL, _SHOWS_INTENT, "shows_intent"),
+        Move(
+            SQL,
+            "intent",
+            BEFORE_SQL - {None},
+            _SHOWS_INTENT,
+            guard="shows_intent",
+            automatic=True,
+        ),
+        Move(
+            SQL,
+            "score_reached",
+            frozenset((CAPTURED, MQO, MQL)),
+            None,
+            guard="fit_and_engagement",
+            automatic=True,
+        ),
+        _QUALIFIED,
+        *_DEALS,
+        _RECYCLED,
+        _DISQUALIFIED,
+    ),
+    frozenset(("counts",)),
+)
+
+PACKS: Final[Mapping[str, Pack]] = {
+    pack.name: pack for pack in (DEFAULT, SIRIUSDECISIONS, TWO_STAGE, CONTENT_LED)
 }
-_PLACE: Final = {move.rule: n for n, move in enumerate(MOVES)}
+"""Every pack by its name."""
 
-
-def moves(type_: str, stage: str | None, behind: Move | None = None) -> tuple[Move, ...]:
-    """Return the moves that a fact of *type_* may cause in *stage*, in machine order.
-
-    With *behind*, only those that come after that move.
-    """
-    found = _OF_TYPE.get(type_, _ANY_TYPE).get(stage, ())
-    if behind is None:
-        return found
-    place = _PLACE[behind.rule]
-    return tuple(move for move in found if _PLACE[move.rule] > place)
+MOVES: Final = DEFAULT.table
+"""The table of the default pack."""

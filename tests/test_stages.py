@@ -12,6 +12,7 @@ from domain.guards import GUARDS
 from domain.lead import Lead, decide
 from domain.stages import (
     BEFORE_OPPORTUNITY,
+    DEFAULT,
     MOVES,
     OPEN,
     OWNER,
@@ -19,7 +20,6 @@ from domain.stages import (
     RANK,
     STAGES,
     Move,
-    moves,
 )
 from domain.vocabulary import FAMILY_OF
 from tests.examples import POLICY, START, VP, fact
@@ -164,7 +164,7 @@ def test_no_other_type_of_fact_makes_the_move(move: Move) -> None:
         return
     for stage in move.after:
         for type_ in sorted({*FAMILY_OF, "acme.waved"} - move.on):
-            assert move not in moves(type_, stage)
+            assert move not in DEFAULT.moves(type_, stage)
             lead = lead_in(stage)
             entered = first_move(lead, fact(type_, **HOLDS[move.guard](lead)))
             assert entered is None or entered.rule != move.rule
@@ -240,8 +240,10 @@ def test_what_ends_a_cycle_or_opens_one_is_no_accident() -> None:
 
 
 def test_a_fact_of_unknown_type_or_a_stage_of_a_later_version_moves_nothing() -> None:
-    assert {move.on for stage in EVERYWHERE for move in moves("acme.waved", stage)} == {None}
-    assert moves("deal.won", "a stage to come") == ()
+    assert {move.on for stage in EVERYWHERE for move in DEFAULT.moves("acme.waved", stage)} == {
+        None
+    }
+    assert DEFAULT.moves("deal.won", "a stage to come") == ()
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: move.rule)
@@ -249,8 +251,8 @@ def test_the_moves_behind_a_move_are_those_further_down_the_table(move: Move) ->
     below = MOVES[MOVES.index(move) + 1 :]
     for stage in EVERYWHERE:
         for type_ in FAMILY_OF:
-            expected = tuple(one for one in moves(type_, stage) if one in below)
-            assert expected == moves(type_, stage, move)
+            expected = tuple(one for one in DEFAULT.moves(type_, stage) if one in below)
+            assert expected == DEFAULT.moves(type_, stage, move)
 
 
 @pytest.mark.parametrize("stage", sorted(BEFORE_OPPORTUNITY, key=str))
