@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from domain.book import Rules
 from domain.events import Event, Fact
 from domain.funnel import Chain, Mode, check_funnel, longest_chain
 from domain.lead import canonical
-from domain.policy import Policy
 from domain.stages import PATH, RANK, STAGES
 from leadflow.store.base import Store
 from projections.answers import by_size
@@ -80,7 +80,7 @@ def _filters(text: str, word: str) -> Iterator[tuple[str, str]]:
 
 def funnel(
     store: Store,
-    policy: Policy,
+    rules: Rules,
     steps: Sequence[Step],
     *,
     mode: Mode = "ordered",
@@ -101,7 +101,7 @@ def funnel(
     place = None if by is None else list(pipeline.c).index(dimension(by))
     chains: dict[Any, list[Chain]] = {}
     for streams in _leads(store):
-        value, events = _told(streams, policy, place, stages=stages)
+        value, events = _told(streams, rules, place, stages=stages)
         if since is not None:
             events = [(at, event) for at, event in events if at >= since]
         if not events:
@@ -184,7 +184,7 @@ def _leads(store: Store) -> Iterator[list[list[Event]]]:
 
 
 def _told(
-    streams: list[list[Event]], policy: Policy, place: int | None, *, stages: bool
+    streams: list[list[Event]], rules: Rules, place: int | None, *, stages: bool
 ) -> tuple[Any, list[tuple[int, Happening]]]:
     """Return the lead's value at *place* of its row in pipeline, and what it went through."""
     facts = canonical(event for events in streams for event in events if isinstance(event, Fact))
@@ -193,7 +193,7 @@ def _told(
     if place is None and not stages:
         return None, [(fact.at, fact) for fact in facts]
     rows = Rows()
-    view = from_history(1, [str(n) for n in range(len(streams))], streams, policy, rows)
+    view = from_history(1, [str(n) for n in range(len(streams))], streams, rules, rows)
     view.settle(rows)
     value = None if place is None else rows.pipeline[0][place]
     if not stages:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Final
 
+from domain.book import Rules, judged_alike
 from domain.events import (
     Decision,
     Event,
@@ -72,10 +73,15 @@ class Dossier:
     view: View
     rows: Rows
     """What the read models hold of the lead."""
-    policy: Policy
+    rules: Rules
     at: int
     """The instant that scores are told for, microseconds UTC."""
     _contributions: list[Contribution] | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """Return the policy in force at the instant of the dossier."""
+        return self.rules.at(self.at)
 
     def contributions(self) -> list[Contribution]:
         """Return what each fact adds to the score at the instant of the dossier; worked out once."""
@@ -90,7 +96,7 @@ class Dossier:
 
 def open_dossier(
     store: Store,
-    policy: Policy,
+    rules: Rules,
     stream: str,
     *,
     now: int,
@@ -126,7 +132,7 @@ def open_dossier(
     if not kept:
         moment = rfc3339(min(one for one in (as_of, known_at) if one is not None))
         raise LeadUnknown(f"nothing was known of the lead at {moment}")
-    lead, events = _in_order(streams, stream, kept)
+    lead, events = _in_order(streams, stream, kept, rules)
     rows = Rows()
     view = View(1, list(streams))
     if lead is not None:
@@ -135,7 +141,7 @@ def open_dossier(
         decisions = _decisions([events])
         decided = lead
     else:
-        occurred, history = as_occurred(kept, policy)
+        occurred, history = as_occurred(kept, rules)
         if len(kept) == len(everything):
             decided, decisions = fold_streams(streams, stream), _decisions(streams.values())
         else:
@@ -151,7 +157,7 @@ def open_dossier(
         occurred=history,
         view=view,
         rows=rows,
-        policy=policy,
+        rules=rules,
         at=now if as_of is None and known_at is None else _first(as_of, known_at),
     )
 
@@ -161,14 +167,14 @@ def _first(*instants: int | None) -> int:
 
 
 def _in_order(
-    streams: Mapping[str, list[Event]], stream: str, kept: Sequence[Fact]
+    streams: Mapping[str, list[Event]], stream: str, kept: Sequence[Fact], rules: Rules
 ) -> tuple[Lead | None, list[Event]]:
     """Return the lead and its events up to the last of the facts that are *kept*.
 
-    Only where one stream brought all facts in canonical order and these are the first of them;
-    else None.
+    Only where one stream brought all facts in canonical order and these are the first of them, each
+    under the policy that it happened under; else None.
     """
-    if len(streams) != 1:
+    if len(streams) != 1 or not judged_alike(kept, rules):
         return None, []
     ids = {(fact.source, fact.id) for fact in kept}
     events = list(takewhile(lambda event: (event.source, event.id) in ids, streams[stream]))
@@ -350,19 +356,25 @@ def _scores(dossier: Dossier) -> list[Score]:
 
     What a fact earns is looked up once, so that each instant costs its decay alone.
     """
-    policy = dossier.policy
+    policy = dossier.rules.at(dossier.facts[0].at)
     earned: list[tuple[int, int, int, str]] = []
     traits: dict[str, Any] = {}
     fits = fit(traits, policy)
     found = []
-    for fact in dossier.facts:
+    for n, fact in enumerate(dossier.facts):
+        in_force = dossier.rules.at(fact.at)
+        changed = in_force is not policy
+        if changed:  # the new policy judges all that happened so far
+            policy, earned = in_force, []
         if fact.traits:
             traits.update(flat_traits(fact.traits))
+        if fact.traits or changed:
             fits = fit(traits, policy)
         earned += [
-            (fact.at, rule.points, rule.half_life, rule.group)
-            for rule in policy.rules_of.get(fact.type, ())
-            if rule.matches(fact)
+            (one.at, rule.points, rule.half_life, rule.group)
+            for one in (dossier.facts[: n + 1] if changed else (fact,))
+            for rule in policy.rules_of.get(one.type, ())
+            if rule.matches(one)
         ]
         found.append(score_of(fits, _engagement(earned, policy, fact.at), policy))
     return found

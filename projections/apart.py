@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import create_engine
 
-from domain.policy import Policy
+from domain.book import Rules
 from projections.fill import Filler
 from projections.history import History
 from projections.naming import NEW
@@ -47,7 +47,7 @@ class _Done(NamedTuple):
 class _Part(NamedTuple):
     """What a process is to fold."""
 
-    policy: Policy
+    rules: Rules
     position: int
     merged: Mapping[str, str]
     bucket: int
@@ -59,7 +59,7 @@ class _Part(NamedTuple):
 def fill_together(
     to: Writer,
     history: History,
-    policy: Policy,
+    rules: Rules,
     position: int,
     workers: int,
     open_history: OpenHistory,
@@ -73,7 +73,7 @@ def fill_together(
     several_write = is_postgresql(to.engine.dialect)
     url = to.engine.url.render_as_string(hide_password=False) if several_write else None
     others = [
-        _Other(open_history, _Part(policy, position, merged, bucket, workers, url))
+        _Other(open_history, _Part(rules, position, merged, bucket, workers, url))
         for bucket in range(1, workers)
     ]
     try:
@@ -85,7 +85,7 @@ def fill_together(
             if on_progress is not None:
                 on_progress(filler.events + sum(other.events for other in others))
 
-        filler = Filler(put, policy, first=1, stride=workers)
+        filler = Filler(put, rules, first=1, stride=workers)
         with no_cycles():
             lengths = filler.add_unmerged(history, position, merged, 0, workers)
             filler.flush()
@@ -174,7 +174,7 @@ def _work(open_history: OpenHistory, part: _Part, pipe: Connection) -> None:
             own.fill(rows)
             send(None)
 
-    filler = Filler(put, part.policy, first=part.bucket + 1, stride=part.buckets)
+    filler = Filler(put, part.rules, first=part.bucket + 1, stride=part.buckets)
     try:
         history = open_history()
         with no_cycles():

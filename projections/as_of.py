@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator, Sequence
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
+from domain.book import Rules
 from domain.events import Event, Fact, LeadMerged
 from domain.lead import as_occurred
-from domain.policy import Policy
 from projections.fill import Filler, families
 from projections.history import History
 from projections.setup import VERSION, create
@@ -28,12 +28,12 @@ class Filtered:
     def __init__(
         self,
         history: History,
-        policy: Policy,
+        rules: Rules,
         as_of: int | None = None,
         known_at: int | None = None,
     ) -> None:
         self._history = history
-        self._policy = policy
+        self._rules = rules
         self._as_of = as_of
         self._known_at = known_at
         self._lengths: dict[str, int] = {}
@@ -49,7 +49,7 @@ class Filtered:
         if kept == events[: len(kept)]:
             return kept
         merges: list[Event] = [event for event in kept if isinstance(event, LeadMerged)]
-        _, history = as_occurred([e for e in kept if isinstance(e, Fact)], self._policy)
+        _, history = as_occurred([e for e in kept if isinstance(e, Fact)], self._rules)
         return [*(event for made in history for event in made), *merges]
 
     def head(self) -> int:
@@ -102,7 +102,7 @@ def persons(parts: Sequence[Sequence[Event]]) -> list[list[Fact]]:
 
 
 def as_of_engine(
-    history: History, policy: Policy, as_of: int | None = None, known_at: int | None = None
+    history: History, rules: Rules, as_of: int | None = None, known_at: int | None = None
 ) -> Engine:
     """Return a database in memory with all read models of what had happened by *as_of*.
 
@@ -115,7 +115,7 @@ def as_of_engine(
     create(engine)
     to = writer(engine)
     position = history.head()
-    filler = Filler(to.fill, policy, divide=persons)
-    filler.add_all(Filtered(history, policy, as_of, known_at), position)
+    filler = Filler(to.fill, rules, divide=persons)
+    filler.add_all(Filtered(history, rules, as_of, known_at), position)
     to.set_checkpoint(Checkpoint(position, VERSION, filler.next_lead_no))
     return engine

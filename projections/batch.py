@@ -8,8 +8,8 @@ cut at their last version in it, and other streams of a lead were closed when th
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from domain.events import Event, Fact, LeadMerged
-from domain.policy import Policy
+from domain.book import Rules, judged_alike
+from domain.events import Event, Fact, LeadMerged, PolicyPublished
 from projections.history import FIRST_VERSION, History
 from projections.rows import Rows
 from projections.view import View, decide_anew, from_history, go_on
@@ -69,15 +69,17 @@ class Memory:
 class Batch:
     """Projects one batch of events."""
 
-    def __init__(self, memory: Memory, next_lead_no: int, policy: Policy) -> None:
+    def __init__(self, memory: Memory, next_lead_no: int, rules: Rules) -> None:
         self.rows = Rows()
         self.next_lead_no = next_lead_no
         self.memory = memory
-        self.policy = policy
+        self.rules = rules
         self.groups: dict[str, list[Event]] = {}
         self.first: dict[str, int] = {}
         """Streams to the version of their first event in the batch."""
         self.merges: list[tuple[str, str]] = []
+        self.publishes = False
+        """Whether a policy is published in the batch."""
         self._stale: dict[int, list[str]] = {}
         """Leads to read from history, with their streams."""
 
@@ -93,6 +95,8 @@ class Batch:
                 group.append(event)
             if type(event) is LeadMerged:
                 self.merges.append((stream, event.other))
+            elif type(event) is PolicyPublished:
+                self.publishes = True
 
     @property
     def is_whole(self) -> bool:
@@ -120,7 +124,7 @@ class Batch:
                 lead_no = self._new_lead()
                 self.rows.streams.append((stream, lead_no))
                 if self.first[stream] <= FIRST_VERSION:
-                    self._keep(from_history(lead_no, [stream], [group], self.policy, self.rows))
+                    self._keep(from_history(lead_no, [stream], [group], self.rules, self.rows))
                 else:
                     # its earlier facts carried no identifier, so that it was no lead's until now
                     self._stale[lead_no] = [stream]
@@ -153,11 +157,12 @@ class Batch:
         """Take *group* into *view*, or begin anew where it does not follow."""
         rows = self.rows
         facts = [event for event in group if type(event) is Fact]
-        if view.follows(facts):
+        stands = view.lead is not None or judged_alike(facts, self.rules)
+        if stands and view.follows(facts):
             if view.lead is None:
                 view.feed(group, rows)
             else:
-                go_on(view, facts, self.policy, rows)
+                go_on(view, facts, self.rules, rows)
             self._keep(view)
         elif view.lead is None:
             self._stale[view.lead_no] = view.streams
@@ -166,7 +171,7 @@ class Batch:
             anew = View(view.lead_no, view.streams)
             rows.dropped.append(view.lead_no)
             self._add_parts(view.lead_no, view.streams)
-            decide_anew(anew, [*view.lead.facts, *facts], self.policy, rows)
+            decide_anew(anew, [*view.lead.facts, *facts], self.rules, rows)
             self._keep(anew)
 
     def _add_parts(self, lead_no: int, streams: Collection[str]) -> None:
@@ -231,7 +236,7 @@ class Batch:
             for lead_no, streams in leads:
                 parts = [self._cut(stream, found.pop(stream, [])) for stream in streams]
                 self._add_parts(lead_no, streams)
-                view = from_history(lead_no, streams, parts, self.policy, self.rows)
+                view = from_history(lead_no, streams, parts, self.rules, self.rows)
                 self._keep(view)
 
     def _cut(self, stream: str, events: list[Event]) -> list[Event]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from itertools import islice
 from typing import Final, TypeVar
 
+from domain.book import Rules
 from domain.events import Event, Fact, LeadMerged
-from domain.policy import Policy
 from projections.batch import STREAMS_AT_ONCE, has_keys
 from projections.history import History
 from projections.pause import no_cycles
@@ -31,7 +31,7 @@ class Filler:
     def __init__(
         self,
         put: Callable[[Rows], None],
-        policy: Policy,
+        rules: Rules,
         *,
         first: int = 1,
         stride: int = 1,
@@ -41,7 +41,7 @@ class Filler:
         self.leads = 0
         self.next_lead_no = first
         self._put = put
-        self._policy = policy
+        self._rules = rules
         self._stride = stride
         self._divide = divide
         self._flushed = 0
@@ -59,11 +59,11 @@ class Filler:
                 rows.parts += [(lead_no, stream) for stream in streams]
             persons = [] if self._divide is None else self._divide(parts)
             if len(persons) < 2:
-                self._count(from_history(lead_no, streams, parts, self._policy, rows))
+                self._count(from_history(lead_no, streams, parts, self._rules, rows))
             else:
                 for facts in persons:
                     view = View(self.next_lead_no, streams)
-                    decide_anew(view, facts, self._policy, rows)
+                    decide_anew(view, facts, self._rules, rows)
                     self._count(view)
         if self.events - self._flushed >= FLUSH:
             self.flush()

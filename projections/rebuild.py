@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from domain.policy import Policy
+from domain.book import Rules
 from projections.apart import OpenHistory, fill_together
 from projections.digest import digests
 from projections.fill import Filler
@@ -46,7 +46,7 @@ class RebuildReport:
 def rebuild(
     engine: Engine,
     history: History,
-    policy: Policy,
+    rules: Callable[[], Rules],
     on_progress: Progress | None = None,
     *,
     workers: int = 1,
@@ -54,16 +54,18 @@ def rebuild(
 ) -> RebuildReport:
     """Rebuild all read models from *history* and make the new ones live.
 
-    With *workers* > 1, as many processes share the work; each calls *open_history*, which has to
+    *rules* is asked once the end of the history is known, so that it holds every policy published
+    by then. With *workers* > 1, as many processes share the work; each calls *open_history*, which has to
     be picklable, for a history of its own.
     """
     position = history.head()
+    in_force = rules()
     drop(engine, NEW)
     create(engine, NEW)
     new = writer(engine, NEW)
     if workers > 1 and open_history is not None:
         filled: Filler = fill_together(
-            new, history, policy, position, workers, open_history, on_progress
+            new, history, in_force, position, workers, open_history, on_progress
         )
     else:
 
@@ -72,7 +74,7 @@ def rebuild(
             if on_progress is not None:
                 on_progress(filled.events)
 
-        filled = Filler(put, policy)
+        filled = Filler(put, in_force)
         filled.add_all(history, position)
     new.set_checkpoint(Checkpoint(position, VERSION, filled.next_lead_no))
     live = writer(engine).checkpoint()

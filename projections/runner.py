@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from domain.policy import Policy
+from domain.book import Rules
 from projections.apart import OpenHistory
 from projections.batch import Batch, Events, Memory
 from projections.digest import digests
@@ -36,14 +36,22 @@ class NotReady(Exception):
 class Runner:
     """Keeps the read models of one database up with one history.
 
-    *policy* decides for the leads whose facts came out of order or from several streams, as it
-    would have, had they come in order.
+    *rules* decide for the leads whose facts came out of order or from several streams, as they
+    would have, had they come in order; *reread* fetches those of now where policies are published.
     """
 
-    def __init__(self, engine: Engine, history: History, policy: Policy) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        history: History,
+        rules: Rules,
+        *,
+        reread: Callable[[], Rules] | None = None,
+    ) -> None:
         self.engine = read_models(engine)
         self.history = history
-        self.policy = policy
+        self._rules = rules
+        self._reread = reread
         self._writer = writer(self.engine)
         self._memory = Memory(MEMORY)
         self._checkpoint: Checkpoint | None = None
@@ -81,7 +89,7 @@ class Runner:
         report = rebuild(
             self.engine,
             self.history,
-            self.policy,
+            self._rules_now,
             on_progress,
             workers=workers,
             open_history=open_history,
@@ -127,19 +135,28 @@ class Runner:
     def _resume(self) -> Checkpoint:
         """Return the checkpoint; forget what is in memory if it stands for another one."""
         checkpoint = self._read_checkpoint()
+        self._rules_now()  # another runner may have passed a publication
         if self._checkpoint != checkpoint:
             self._memory.clear()
             self._checkpoint = checkpoint
         return checkpoint
 
+    def _rules_now(self) -> Rules:
+        """Return the policies that are published by now."""
+        if self._reread is not None:
+            self._rules = self._reread()
+        return self._rules
+
     def _apply(self, events: Events, checkpoint: Checkpoint) -> tuple[Checkpoint, int]:
         """Project one batch; return the new checkpoint and the number of events."""
-        batch = Batch(self._memory, checkpoint.next_lead_no, self.policy)
+        batch = Batch(self._memory, checkpoint.next_lead_no, self._rules)
         batch.add(events)
         count, position = len(events), events[-1][0]
         while not batch.is_whole and (more := self.history.stream(position, _PAIR)):
             batch.add(more)
             count, position = count + len(more), more[-1][0]
+        if batch.publishes:
+            batch.rules = self._rules_now()
         # until the batch is committed, memory belongs to no checkpoint
         self._checkpoint = None
         batch.project(self._writer, self.history)

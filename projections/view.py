@@ -9,12 +9,12 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from domain.book import Rules, judged_alike
 from domain.events import Event, Fact, Identifier, OrderKey, StageEntered, ThresholdCrossed
 from domain.guards import opportunity_of
 from domain.identity import ANONYMOUS, lead_id
 from domain.journey import COLLAPSE_GAP
 from domain.lead import Lead, as_occurred, decide, evolve
-from domain.policy import Policy
 from domain.scoring import flat_traits
 from domain.stages import CAPTURED, MQL, OPPORTUNITY, SQL, WON
 from projections.credit import Shares, journey_range
@@ -503,39 +503,40 @@ def from_history(
     lead_no: int,
     streams: list[str],
     histories: Sequence[Sequence[Event]],
-    policy: Policy,
+    rules: Rules,
     rows: Rows,
 ) -> View:
     """Return the view of a lead from the whole histories of its streams, its rows in *rows*.
 
-    The decisions of the log stand where one stream brought the facts in canonical order; else the
-    lead is decided as it occurred.
+    The decisions of the log stand where one stream brought the facts in canonical order, each under
+    the policy that it happened under; else the lead is decided as it occurred.
     """
     view = View(lead_no, streams)
     if len(histories) == 1:
         events = histories[0]
-        if view.follows([event for event in events if type(event) is Fact]):
+        told = [event for event in events if type(event) is Fact]
+        if view.follows(told) and judged_alike(told, rules):
             view.feed(events, rows)
             return view
     facts = [event for events in histories for event in events if type(event) is Fact]
-    decide_anew(view, facts, policy, rows)
+    decide_anew(view, facts, rules, rows)
     return view
 
 
-def decide_anew(view: View, facts: Sequence[Fact], policy: Policy, rows: Rows) -> None:
+def decide_anew(view: View, facts: Sequence[Fact], rules: Rules, rows: Rows) -> None:
     """Feed an empty *view* with *facts*, in whatever order, and the decisions as they occurred."""
-    view.lead, history = as_occurred(facts, policy)
+    view.lead, history = as_occurred(facts, rules)
     view.feed([event for events in history for event in events], rows)
 
 
-def go_on(view: View, facts: Iterable[Fact], policy: Policy, rows: Rows) -> None:
+def go_on(view: View, facts: Iterable[Fact], rules: Rules, rows: Rows) -> None:
     """Feed *view*, which keeps its lead as it occurred, with *facts* that follow."""
     lead = view.lead
     if lead is None:
         raise ValueError("the decisions of the log stand for this lead: feed them")
     fed: list[Event] = []
     for fact in facts:
-        events = decide(lead, fact, policy)
+        events = decide(lead, fact, rules.at(min(fact.at, fact.recorded_at)))
         for event in events:
             evolve(lead, event)
         fed += events
