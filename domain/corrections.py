@@ -44,6 +44,15 @@ class Corrections:
         """Return whether anything is corrected."""
         return bool(self.voided or self.actors)
 
+    def changed_to(self, other: "Corrections") -> frozenset[FactId]:
+        """Return the facts that count otherwise under *other*."""
+        voided = self.voided.keys() ^ other.voided.keys()
+        return frozenset(voided) | {
+            key
+            for key in self.actors.keys() | other.actors.keys()
+            if self.actors.get(key, (None,))[0] != other.actors.get(key, (None,))[0]
+        }
+
     def as_actors(self) -> dict[FactId, str]:
         """Return the facts whose actor is corrected, and who it is."""
         return {key: actor for key, (actor, _) in self.actors.items()}

@@ -179,6 +179,15 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
         lead.decided_by = policy
     if fact.type in CORRECTIONS:
         return _decide_correction(lead, fact, policy)
+    if lead.corrected:  # it may have been corrected before it came
+        key = (fact.source, fact.id)
+        if key in lead.corrected.voided:
+            return [fact]
+        if key in lead.corrected.actors:
+            return [
+                fact,
+                *_decide(lead, with_actors([fact], lead.corrected.as_actors())[0], policy)[1:],
+            ]
     if fact.type in MAILS and (verdicts := _verdicts(lead, fact, policy)):
         return _decide_judged(lead, fact, policy, verdicts)
     return _decide(lead, fact, policy)
@@ -230,6 +239,9 @@ def _decide_correction(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
     facts = canonical([*lead.facts, fact])
     after.corrected = corrections(facts)
     verdicts = _changed_verdicts(after, facts, fact, policy)
+    changed = lead.corrected.changed_to(after.corrected)
+    if not verdicts and changed.isdisjoint(lead.seen):
+        return _decide(lead, fact, policy)
     for verdict in verdicts:
         evolve(after, verdict)
     known, _ = as_occurred(facts, policy)
@@ -377,6 +389,8 @@ def _remember(lead: Lead, fact: Fact) -> None:
         lead.last = order
     else:
         lead.in_order = False
+    if lead.corrected.voided and (fact.source, fact.id) in lead.corrected.voided:
+        return
     if fact.traits:
         for path, value in flat_traits(fact.traits):
             if order > lead.trait_orders.get(path, _BEFORE_ALL):
