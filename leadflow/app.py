@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Self
 import structlog
 from sqlalchemy import Connection, Engine, make_url
 
+from domain.book import PolicyBook
 from domain.policy import Policy
 from leadflow.policies import load_policy
+from leadflow.policy_book import read_book
 from leadflow.settings import Settings
 from leadflow.store import UnknownDatabase, migrate, open_store
 from leadflow.store.base import Store
@@ -143,19 +145,27 @@ class App:
 
     @cached_property
     def policy(self) -> Policy:
-        """Return the policy. Raises PolicyInvalid."""
+        """Return the configured policy, which judges until one is published. Raises PolicyInvalid."""
         return load_policy(self.settings.policy_path)
+
+    @property
+    def rules(self) -> PolicyBook:
+        """Return the policies in force at each time, as published by now.
+
+        Raises PolicyInvalid and StoreUnavailable.
+        """
+        return read_book(self.store, self.policy)
 
     @cached_property
     def runner(self) -> Runner:
         """Return what keeps the read models."""
-        return Runner(self.engine, self.store, self.policy)
+        return Runner(self.engine, self.store, self.policy, reread=lambda: self.rules)
 
     def intake(self) -> "Intake":
         """Return an intake of its own, with an empty memory of leads."""
         from consumers.intake import Intake
 
-        return Intake(self.store, self.policy)
+        return Intake(self.store, self.rules, reread=lambda: self.rules)
 
     def worker(
         self, *, accept_new_log: bool = False, session_timeout_ms: int | None = None

@@ -183,7 +183,7 @@ def _leads(app: App, stages: Sequence[str], as_of: int) -> Iterator[Dossier]:
     merged = app.store.merged()
     for stream in streams:
         if stream not in merged:
-            yield open_dossier(app.store, app.policy, stream, now=as_of)
+            yield open_dossier(app.store, app.rules, stream, now=as_of)
 
 
 def _wish(dossier: Dossier) -> Fact | None:

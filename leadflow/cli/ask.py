@@ -63,7 +63,7 @@ def read_models(
             return
         from projections.as_of import as_of_engine
 
-        engine = as_of_engine(app.store, app.policy, as_of, known_at)
+        engine = as_of_engine(app.store, app.rules, as_of, known_at)
         try:
             with engine.connect() as connection, _misuse():
                 yield app, connection
@@ -188,7 +188,7 @@ def funnel(
             names = [step.name for step in asked]
             document = by_stages(connection, names, mode=how, **limits)  # type: ignore[arg-type]  # a dict of options
         else:
-            document = funnel_of(app.store, app.policy, asked, mode=how, **limits)  # type: ignore[arg-type]  # the same
+            document = funnel_of(app.store, app.rules, asked, mode=how, **limits)  # type: ignore[arg-type]  # the same
     answer(document, as_json, lambda console: _funnel(console, document, by))
 
 

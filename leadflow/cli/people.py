@@ -36,7 +36,7 @@ def _dossier(ctx: typer.Context, key: str, as_of: int | None, known_at: int | No
     with session(ctx).app() as app:
         stream = stream_of_key(app, key)
         return open_dossier(
-            app.store, app.policy, stream, now=now(), as_of=as_of, known_at=known_at
+            app.store, app.rules, stream, now=now(), as_of=as_of, known_at=known_at
         )
 
 

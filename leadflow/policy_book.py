@@ -1,0 +1,173 @@
+"""The policies in the event store: read them, publish another.
+
+A publication is an event on a stream of its own. The first one brings the policy in force before it
+along, so that from then on the log alone tells which policy judges what, whatever file a worker is
+configured with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from consumers.ledger import Batch, Conflict
+from domain.book import POLICY_STREAM, PolicyBook
+from domain.events import PolicyPublished
+from domain.policy import Policy
+from leadflow.policies import policy_of
+from leadflow.store.base import Store
+
+FIRST: Final = 0
+"""The instant from which the policy before the first publication is in force: before all facts."""
+
+BEFORE: Final = "in force before the first publication"
+"""The reason that is stored with that policy."""
+
+_TRIES: Final = 100
+"""How often to publish again because workers wrote to the log meanwhile."""
+
+_PAGE: Final = 20_000
+
+
+class PolicyUnchanged(Exception):
+    """What is to be published is in force already; the message names the version."""
+
+
+class _Recorded(msgspec.Struct):
+    """The part of a stored event that tells when the log received it."""
+
+    recorded_at: int = 0
+
+
+_decode_recorded: Final = msgspec.json.Decoder(_Recorded).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One policy and the time in which it is in force."""
+
+    number: int
+    """From 1, in the order of publication."""
+    policy: Policy
+    since: int | None
+    """Microseconds UTC; None: from the beginning."""
+    until: int | None
+    """Microseconds UTC, excluded; None: no other is published."""
+    published_at: int | None
+    """None: nothing was ever published, this is the configured policy."""
+    by: str | None
+    reason: str | None
+
+
+def read_book(store: Store, base: Policy) -> PolicyBook:
+    """Return the policies of *store*; *base* is in force where none was ever published.
+
+    Raises PolicyInvalid when a published document is beyond this version of leadflow, and
+    StoreUnavailable.
+    """
+    events = store.histories([POLICY_STREAM]).get(POLICY_STREAM, [])
+    published = [event for event in events if isinstance(event, PolicyPublished)]
+    return PolicyBook(base, [(event, _policy_of(event)) for event in published])
+
+
+def _policy_of(event: PolicyPublished) -> Policy:
+    return _parsed(event.version, msgspec.json.encode(event.document))
+
+
+@lru_cache(maxsize=64)
+def _parsed(version: str, document: bytes) -> Policy:
+    """Return the policy of a stored document: the same object, as long as it is remembered."""
+    policy = policy_of(msgspec.json.decode(document), f"policy {version} of the event store")
+    return policy if policy.version == version else replace(policy, version=version)
+
+
+def publish(
+    store: Store, base: Policy, policy: Policy, *, by: str, reason: str, now: int
+) -> PolicyPublished:
+    """Make *policy* the one in force from *now* on, microseconds UTC; return what was stored.
+
+    What the log has received keeps the policy that decided it: where an event is recorded later
+    than *now*, as by a clock that runs ahead, the policy is in force from right behind it.
+
+    Raises PolicyUnchanged when it is in force already, which makes a retry harmless; ValueError
+    when *by* or *reason* are blank; Conflict when others kept writing; StoreUnavailable.
+    """
+    by, reason = by.strip(), reason.strip()
+    if not by or not reason:
+        raise ValueError("a publication says who published it and why")
+    head, latest = 0, FIRST
+    for attempt in range(1, _TRIES + 1):
+        book = read_book(store, base)
+        if book.current.version == policy.version:
+            raise PolicyUnchanged(f"policy {policy.version} is in force already")
+        head, latest = _recorded_last(store, head, latest)
+        event = PolicyPublished(
+            version=policy.version,
+            document=policy.document,
+            at=max(now, latest + 1, *(before.at + 1 for before in book.published[-1:])),
+            recorded_at=now,
+            by=by,
+            reason=reason,
+            previous=book.current.version,
+        )
+        events = [event]
+        if not book.published:
+            events.insert(0, PolicyPublished(base.version, base.document, FIRST, now, by, BEFORE))
+        rows = [
+            (POLICY_STREAM, version, each)
+            for version, each in enumerate(events, book.stream_version + 1)
+        ]
+        try:
+            store.commit(Batch(events=[*rows], policy_version=book.stream_version, log_head=head))
+        except Conflict:
+            if attempt == _TRIES:
+                raise
+        else:
+            return event
+    raise AssertionError("the loop returns or raises")
+
+
+def _recorded_last(store: Store, head: int, latest: int) -> tuple[int, int]:
+    """Return the last position of the log, and the latest instant at which it received an event.
+
+    *head* and *latest* are what an earlier look found.
+    """
+    if not head:
+        # Whatever stands before a publication was recorded before it came into force.
+        for position, *_, state in store.positions_of([POLICY_STREAM]):
+            head, latest = position, msgspec.json.decode(state, type=PolicyPublished).at
+    while rows := store.rows_after(head, _PAGE):
+        latest = max(latest, *(_decode_recorded(row[4]).recorded_at for row in rows))
+        head = rows[-1][0]
+    return head, latest
+
+
+def entries(book: PolicyBook) -> list[Entry]:
+    """Return every policy with the time in which it is in force, in order."""
+    if not book.published:
+        return [Entry(1, book.base, None, None, None, None, None)]
+    starts: Sequence[int | None] = [event.at for event in book.published]
+    return [
+        Entry(
+            number=number,
+            policy=book.at(event.at),
+            since=None if event.at == FIRST else event.at,
+            until=until,
+            published_at=event.recorded_at,
+            by=event.by,
+            reason=event.reason,
+        )
+        for number, (event, until) in enumerate(
+            zip(book.published, [*starts[1:], None], strict=True), 1
+        )
+    ]
+
+
+def find(book: PolicyBook, version: str) -> Policy | None:
+    """Return the policy of *version*: its number, its whole name, or a beginning of one name."""
+    if version.isascii() and version.isdigit():
+        found = [entry.policy for entry in entries(book) if entry.number == int(version)]
+        return found[0] if found else None
+    return book.find(version)
