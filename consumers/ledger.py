@@ -70,8 +70,8 @@ class Claim:
 class Batch:
     """All that one transaction writes."""
 
-    seen: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """Digest of source and id, digest of the content."""
+    seen: list[tuple[bytes, bytes, str]] = field(default_factory=list)
+    """Digest of source and id, digest of the content, stream that the fact is on."""
     events: list[tuple[str, int, Event]] = field(default_factory=list)
     """Stream, version, event."""
     identifiers: list[tuple[str, str, str]] = field(default_factory=list)
@@ -91,6 +91,10 @@ class Batch:
     """The version of the stream of policies that the events were decided by; None: of no matter."""
     log_head: int | None = None
     """The last position of the log that the events were decided on; None: of no matter."""
+    corrections: int | None = None
+    """How many corrections waited when the events were decided; None: of no matter."""
+    waiting: list[tuple[bytes, str]] = field(default_factory=list)
+    """Digests of source and id of facts that have not come, and the stream of their corrections."""
 
 
 class Ledger(Protocol):
@@ -101,6 +105,15 @@ class Ledger(Protocol):
 
     def leads_of(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, str]:
         """Return the lead of each of *identifiers* that is known."""
+
+    def places(self, keys: Collection[bytes]) -> Mapping[bytes, str]:
+        """Return the lead that the event of each of *keys* belongs to, of those accepted before."""
+
+    def corrections(self) -> int:
+        """Return how many corrections ever came before what they correct."""
+
+    def corrections_of(self, keys: Collection[bytes]) -> Mapping[bytes, str]:
+        """Return the stream of the corrections that came before the event of each of *keys*."""
 
     def load(self, leads: Collection[str]) -> Mapping[str, Stored]:
         """Return each of *leads* folded; one of which nothing is stored is left out.

@@ -30,8 +30,20 @@ class Transaction(ABC):
     """The writes of one transaction, in the words of one database's driver."""
 
     @abstractmethod
-    def insert_seen(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Insert digests of ids and of contents."""
+    def insert_seen(self, rows: Sequence[tuple[bytes, bytes, str]]) -> None:
+        """Insert digests of ids and of contents, with the stream of each event."""
+
+    @abstractmethod
+    def are_seen(self, keys: Sequence[bytes]) -> bool:
+        """Return whether any event of *keys* was accepted before."""
+
+    @abstractmethod
+    def corrections(self) -> int:
+        """Return how many corrections ever came before what they correct."""
+
+    @abstractmethod
+    def insert_corrections(self, rows: Sequence[tuple[bytes, str]]) -> None:
+        """Insert what corrections wait for: digest of source and id, stream."""
 
     @abstractmethod
     def lock(self) -> None:
@@ -100,6 +112,18 @@ class Store(ABC):
     @abstractmethod
     def leads_of(self, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
         """Return the lead of each of *identifiers* that is known."""
+
+    @abstractmethod
+    def places(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        """Return the lead that the event of each of *keys* belongs to, of those accepted before."""
+
+    @abstractmethod
+    def corrections(self) -> int:
+        """Return how many corrections ever came before what they correct."""
+
+    @abstractmethod
+    def corrections_of(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        """Return the lead or stream of the corrections that wait for the event of each of *keys*."""
 
     @abstractmethod
     def commit(self, batch: Batch) -> None:
@@ -265,6 +289,8 @@ def write(transaction: Transaction, batch: Batch) -> bool:
     if batch.events:
         _check_unchanged(transaction, batch)
         transaction.append(list(_rows(batch.events)))
+        if batch.waiting:
+            transaction.insert_corrections(batch.waiting)
     faults.reach("events")
     if batch.identifiers:
         transaction.insert_identifiers(batch.identifiers)
@@ -291,13 +317,17 @@ def write(transaction: Transaction, batch: Batch) -> bool:
 
 def _check_unchanged(transaction: Transaction, batch: Batch) -> None:
     """Raise Conflict when what the events of *batch* were decided by is not the newest any more."""
-    if batch.policy_version is None and batch.log_head is None:
+    if batch.policy_version is None and batch.log_head is None and batch.corrections is None:
         return
     transaction.lock()
     if batch.policy_version not in (None, transaction.version_of(POLICY_STREAM)):
         raise Conflict("another policy was published")
     if batch.log_head not in (None, transaction.head()):
         raise Conflict("something was written to the log")
+    if batch.corrections not in (None, transaction.corrections()):
+        raise Conflict("a correction came before what it corrects")
+    if batch.waiting and transaction.are_seen([key for key, _ in batch.waiting]):
+        raise Conflict("what is corrected came while the correction was decided")
 
 
 def _rows(events: Iterable[tuple[str, int, Event]]) -> Iterator[Row]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # alembic takes a third of a second to import; a question needs the revision, not the revisions.
     from alembic.config import Config
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 """The revision that this version of leadflow needs: the last one in ``leadflow/migrations``."""
 
 _VERSION_TABLE: Final = "leadflow_version"

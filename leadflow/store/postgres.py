@@ -48,6 +48,9 @@ _PAGE: Final = 20_000
 """Rows fetched at a time by a cursor that reads the whole log."""
 
 
+_CORRECTIONS: Final = "SELECT coalesce(max(number), 0) FROM leadflow.corrections"
+
+
 class LeadRecorder(PostgresApplicationRecorder):
     """The library's application recorder, under an advisory lock."""
 
@@ -83,12 +86,28 @@ class PostgresTransaction(Transaction):
             for row in rows:
                 copy.write_row(row)
 
-    def insert_seen(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    def insert_seen(self, rows: Sequence[tuple[bytes, bytes, str]]) -> None:
         """Insert digests; a digest that is there already is a conflict."""
         self._copy(
-            SQL("COPY leadflow.seen (key, body) FROM STDIN (FORMAT BINARY)"),
-            ("bytea", "bytea"),
+            SQL("COPY leadflow.seen (key, body, stream) FROM STDIN (FORMAT BINARY)"),
+            ("bytea", "bytea", "text"),
             rows,
+        )
+
+    def are_seen(self, keys: Sequence[bytes]) -> bool:
+        """Return whether any event of *keys* was accepted before."""
+        return bool(
+            self._number("SELECT count(*) FROM leadflow.seen WHERE key = ANY(%s)", (list(keys),))
+        )
+
+    def corrections(self) -> int:
+        """Return how many corrections ever came before what they correct."""
+        return self._number(_CORRECTIONS)
+
+    def insert_corrections(self, rows: Sequence[tuple[bytes, str]]) -> None:
+        """Insert what corrections wait for."""
+        self._cursor.executemany(
+            "INSERT INTO leadflow.corrections (target, stream) VALUES (%s,%s)", rows
         )
 
     def lock(self) -> None:
@@ -300,6 +319,32 @@ class PostgresStore(Store):
         """Return the content digest of each of *keys* that was accepted before."""
         return dict(
             self._read("SELECT key, body FROM leadflow.seen WHERE key = ANY(%s)", (list(keys),))
+        )
+
+    def places(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        """Return the lead that the event of each of *keys* belongs to."""
+        return dict(
+            self._read(
+                "SELECT s.key, coalesce(m.lead, s.stream) FROM leadflow.seen AS s"
+                " LEFT JOIN leadflow.merged_streams AS m ON m.stream = s.stream"
+                " WHERE s.key = ANY(%s) AND s.stream IS NOT NULL",
+                (list(keys),),
+            )
+        )
+
+    def corrections(self) -> int:
+        """Return how many corrections ever came before what they correct."""
+        return int(self._read(_CORRECTIONS)[0][0])
+
+    def corrections_of(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        """Return the lead or stream of the corrections that wait for the event of each of *keys*."""
+        return dict(
+            self._read(
+                "SELECT c.target, coalesce(m.lead, c.stream) FROM leadflow.corrections AS c"
+                " LEFT JOIN leadflow.merged_streams AS m ON m.stream = c.stream"
+                " WHERE c.target = ANY(%s)",
+                (list(keys),),
+            )
         )
 
     def leads_of(self, identifiers: Collection[Identifier]) -> dict[Identifier, str]:

@@ -199,9 +199,22 @@ class SQLiteTransaction(Transaction):
     def __init__(self, driver: sqlite3.Connection) -> None:
         self._driver = driver
 
-    def insert_seen(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    def insert_seen(self, rows: Sequence[tuple[bytes, bytes, str]]) -> None:
         """Insert digests; a digest that is there already is a conflict."""
-        self._driver.executemany("INSERT INTO seen (key, body) VALUES (?,?)", rows)
+        self._driver.executemany("INSERT INTO seen (key, body, stream) VALUES (?,?,?)", rows)
+
+    def are_seen(self, keys: Sequence[bytes]) -> bool:
+        """Return whether any event of *keys* was accepted before."""
+        statement = "SELECT 1 FROM seen WHERE key = ?"
+        return any(self._driver.execute(statement, (key,)).fetchone() for key in keys)
+
+    def corrections(self) -> int:
+        """Return how many corrections ever came before what they correct."""
+        return int(self._driver.execute(_CORRECTIONS).fetchone()[0])
+
+    def insert_corrections(self, rows: Sequence[tuple[bytes, str]]) -> None:
+        """Insert what corrections wait for."""
+        self._driver.executemany("INSERT INTO corrections (target, stream) VALUES (?,?)", rows)
 
     def lock(self) -> None:
         """Do nothing: the transaction holds the write lock from its start."""
@@ -335,6 +348,34 @@ class SQLiteStore(Store):
             chunk = ordered[start : start + _KEYS_AT_ONCE]
             chunk += chunk[-1:] * (_KEYS_AT_ONCE - len(chunk))  # one statement, prepared once
             found.update(self._read(_SEEN, chunk))
+        return found
+
+    def places(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        """Return the lead that the event of each of *keys* belongs to."""
+        found: dict[bytes, str] = {}
+        for key in keys:  # corrections are few
+            found.update(
+                self._read(
+                    "SELECT s.key, coalesce(m.lead, s.stream) FROM seen AS s"
+                    " LEFT JOIN merged_streams AS m ON m.stream = s.stream"
+                    " WHERE s.key = ? AND s.stream IS NOT NULL",
+                    (key,),
+                )
+            )
+        return found
+
+    def corrections(self) -> int:
+        """Return how many corrections ever came before what they correct."""
+        return int(self._read(_CORRECTIONS)[0][0])
+
+    def corrections_of(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        """Return the lead or stream of the corrections that wait for the event of each of *keys*."""
+        found: dict[bytes, str] = {}
+        ordered = list(keys)
+        for start in range(0, len(ordered), _KEYS_AT_ONCE):
+            chunk = ordered[start : start + _KEYS_AT_ONCE]
+            chunk += chunk[-1:] * (_KEYS_AT_ONCE - len(chunk))
+            found.update(self._read(_CORRECTIONS_OF, chunk))
         return found
 
     def leads_of(self, identifiers: Collection[Identifier]) -> dict[Identifier, str]:
@@ -484,5 +525,11 @@ class SQLiteStore(Store):
         )
 
 
+_CORRECTIONS = "SELECT coalesce(max(number), 0) FROM corrections"
+_CORRECTIONS_OF = (
+    "SELECT c.target, coalesce(m.lead, c.stream) FROM corrections AS c"
+    " LEFT JOIN merged_streams AS m ON m.stream = c.stream WHERE c.target IN ("
+)
+_CORRECTIONS_OF += ",".join("?" * _KEYS_AT_ONCE) + ")"
 _SEEN = "SELECT key, body FROM seen WHERE key IN ("  # the number of marks, not data
 _SEEN += ",".join("?" * _KEYS_AT_ONCE) + ")"

@@ -42,8 +42,20 @@ seen = Table(
     metadata,
     Column("key", LargeBinary, primary_key=True, comment="Digest of the event's source and id"),
     Column("body", LargeBinary, nullable=False, comment="Digest of its content, key order aside"),
+    Column("stream", Text, comment="The stream that it is on, where corrections look for it"),
     comment="Every accepted event, so that a redelivery counts once",
     sqlite_with_rowid=False,
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("number", _position, primary_key=True, comment="Counts up"),
+    Column("target", LargeBinary, nullable=False, comment="Digest of source and id; see seen"),
+    Column("stream", Text, nullable=False, comment="The stream that the correction is on"),
+    Index("corrections_target", "target"),
+    comment="Corrections that came before the event that they correct",
+    sqlite_autoincrement=True,
 )
 
 identifiers = Table(
