@@ -3,8 +3,9 @@
 What counts as the person's act is the same everywhere: the actor is the prospect, or unknown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from domain.events import Fact
@@ -46,15 +47,17 @@ class Count:
     distinct: str | None = None
     """A field of which each value counts once; acts without it do not count. None: all count."""
 
-    def is_reached(self, earlier: Iterable[Fact], fact: Fact, as_of: int) -> bool:
+    def is_reached(self, earlier: Sequence[Fact], fact: Fact, as_of: int) -> bool:
         """Return whether *fact*, which is such an act, and those *earlier* are enough at *as_of*.
 
-        *as_of* is an instant in microseconds UTC; of the acts those count that happened no longer
-        than ``within`` before it.
+        *earlier* come in canonical order. *as_of* is an instant in microseconds UTC; of the acts
+        those count that happened no longer than ``within`` before it.
         """
         since = as_of - self.within
         seen: set[object] = set()
-        for n, one in enumerate((fact, *earlier)):
+        for n, one in enumerate(chain((fact,), reversed(earlier))):
+            if one.at < since and n:
+                break
             if since <= one.at <= as_of and self.act.matches(one):
                 value = n if self.distinct is None else _hashable(one.get(self.distinct))
                 if value is not None:

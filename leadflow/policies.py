@@ -14,9 +14,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from domain.counts import ACTS, COUNTS, Act, Count
 from domain.policy import DAY, EngagementRule, FitRule, Policy
+from domain.stages import PACKS
 from leadflow.policy_checks import Finding, decimal_of, examine, key_of
-from leadflow.policy_document import Document, EngagementEntry, FitEntry
+from leadflow.policy_document import ActEntry, Document, EngagementEntry, FitEntry
+from leadflow.policy_stages import stage_lines
 from leadflow.toml_lines import key_lines, line_of
 
 MAX_BYTES: Final = 1_048_576
@@ -211,8 +214,20 @@ def _policy(checked: Document, document: Mapping[str, Any]) -> Policy:
         hysteresis=stages.hysteresis_percent,
         criteria_needed=stages.criteria_needed,
         auto_advance=stages.auto_advance,
+        pack=PACKS[stages.pack],
+        acts=ACTS if checked.acts is None else tuple(_act_of(one) for one in checked.acts),
+        counts=COUNTS
+        if checked.counts is None
+        else tuple(
+            Count(_act_of(one), one.count, one.within_days, one.distinct) for one in checked.counts
+        ),
+        framework=checked.framework,
         document=document,
     )
+
+
+def _act_of(entry: ActEntry) -> Act:
+    return Act(entry.name, tuple(entry.types), tuple(entry.where.items()))
 
 
 def _steps(steps: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
@@ -255,19 +270,7 @@ def _lines(policy: Policy) -> Iterator[str]:
     yield f"Policy {policy.version}"
     yield ""
     yield "Stages"
-    if policy.auto_advance:
-        yield (
-            f"  mql          fit grade {policy.mql_grade} or better"
-            f" (fit {decimal_of(policy.mql_fit)} or more)"
-            f" and engagement {decimal_of(policy.mql_engagement)} or more"
-        )
-        yield (
-            f"               the band is left below {decimal_of(policy.band_floor)}"
-            f" ({policy.hysteresis} % lower); that changes no stage"
-        )
-    else:
-        yield "  mql          only when a producer says so: auto_advance is off"
-    yield f"  sql          {policy.criteria_needed} of 4 criteria satisfied"
+    yield from stage_lines(policy)
     yield ""
     yield "Grades"
     yield f"  fit          {_ladder(policy.grades)}"

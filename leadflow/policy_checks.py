@@ -15,19 +15,33 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from domain.policy import POINT
+from domain.qualification import BANT, FRAMEWORKS, Framework
 from domain.vocabulary import ACTORS, FAMILY_OF, TRAITS
 from leadflow.policy_document import (
     FULL,
+    ActEntry,
+    CountEntry,
     Document,
     EngagementEntry,
     EngagementTable,
     FitEntry,
     FitTable,
+    FrameworkEntry,
     Mql,
+    QualificationTable,
     Root,
     Stages,
     Table,
     Weights,
+)
+from leadflow.policy_stage_checks import (
+    Remark,
+    entry_remarks,
+    framework_of,
+    framework_remarks,
+    needed_remarks,
+    stage_remarks,
+    unknown_framework,
 )
 
 Path = tuple[str | int, ...]
@@ -66,6 +80,7 @@ def closest(word: str, words: Iterable[str]) -> str | None:
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 AnyRule = TypeVar("AnyRule", FitEntry, EngagementEntry)
+AnyAct = TypeVar("AnyAct", ActEntry, CountEntry)
 
 
 def examine(raw: Mapping[str, Any]) -> tuple[Document | None, list[Finding]]:
@@ -88,11 +103,18 @@ class _Examination:
         )
         self.fit_rules = list(self._rules(FitEntry, "fit"))
         self.engagement_rules = list(self._rules(EngagementEntry, "engagement"))
+        self.acts = self._acts(ActEntry, "acts")
+        self.counts = self._acts(CountEntry, "counts")
+        self.framework = self._framework()
 
     def result(self) -> tuple[Document | None, list[Finding]]:
         """Check across the tables and return what ``examine`` returns."""
         self._check_names()
         self._check_thresholds()
+        if self.stages:
+            self._remark(*stage_remarks(self.stages, self.raw["stages"]))
+            if self.framework:
+                self._remark(*needed_remarks(self.stages.criteria_needed, self.framework))
         for path, fit_rule in self.fit_rules:
             self._check_fit_rule(path, fit_rule)
         for path, rule in self.engagement_rules:
@@ -110,8 +132,46 @@ class _Examination:
             tuple(rule for _, rule in self.fit_rules),
             self.engagement,
             tuple(rule for _, rule in self.engagement_rules),
+            self.framework or BANT,
+            self.acts,
+            self.counts,
         )
         return document, self.findings
+
+    def _remark(self, *remarks: Remark) -> None:
+        for path, value, problem, mend in remarks:
+            self._say(path, _MISSING if value is None else value, problem, mend)
+
+    def _acts(self, model: type[AnyAct], key: str) -> tuple[AnyAct, ...] | None:
+        """Return the acts or counts of the stages; None where the document names none."""
+        listed = getattr(self.stages, key, None)
+        if listed is None:
+            return None
+        found: list[AnyAct] = []
+        for n, raw in enumerate(listed):
+            path = ("stages", key, n)
+            entry = self._read(model, raw, path)
+            if entry is not None:
+                self._remark(*entry_remarks(path, entry))
+                found.append(entry)
+        return tuple(found)
+
+    def _framework(self) -> Framework | None:
+        """Return the framework whose criteria are counted; None where it is wrong."""
+        key = "qualification"
+        table = self._read(QualificationTable, self.raw.get(key, _MISSING), (key,))
+        if table is None:
+            return None if key in self.raw else BANT
+        known = dict(FRAMEWORKS)
+        for name, raw in table.frameworks.items():
+            entry = self._read(FrameworkEntry, raw, (key, "frameworks", name))
+            if entry is not None:
+                self._remark(*framework_remarks(name, entry))
+                known.setdefault(name, framework_of(name, entry))
+        chosen = known.get(table.framework)
+        if chosen is None and table.framework not in table.frameworks:
+            self._remark(unknown_framework(table.framework, known))
+        return chosen
 
     def _say(self, path: Path, value: object, problem: str, mend: str) -> None:
         text = None if value is _MISSING else shown(value)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from domain.policy import DAY, POINT, Scalar
-from domain.qualification import CRITERIA
+from domain.qualification import Framework
 
 FULL: Final = 100 * POINT
 """The most that either axis can reach."""
@@ -115,10 +115,45 @@ class Mql(Table):
 class Stages(Table):
     """The guards of the stages."""
 
+    pack: str = Field(default="default", examples=["default"])
     mql: Mql = Field(examples=[{"grade": "C", "engagement": 50}])
     hysteresis_percent: int = Field(ge=0, le=99, examples=[10])
-    criteria_needed: int = Field(ge=0, le=len(CRITERIA), examples=[2])
+    criteria_needed: int = Field(ge=0, le=_MOST, examples=[2])
     auto_advance: bool = Field(default=True, examples=[True])
+    acts: list[Any] | None = Field(default=None, examples=[[]])
+    counts: list[Any] | None = Field(default=None, examples=[[]])
+
+
+class ActEntry(Table):
+    """An act of which one makes a marketing qualified lead."""
+
+    name: str = Field(min_length=1, max_length=64, examples=["download"])
+    types: list[str] = Field(examples=[["content.downloaded"]])
+    where: dict[str, Values] = Field(default_factory=dict, examples=[{"kind": "webinar"}])
+    custom: bool = Field(default=False, examples=[True])
+    note: str | None = Field(default=None, examples=["why"])
+
+
+class CountEntry(ActEntry):
+    """Acts of which so many within some days make a marketing qualified lead."""
+
+    count: int = Field(ge=1, le=_MOST, examples=[3])
+    within_days: Days = Field(examples=[30])
+    distinct: str | None = Field(default=None, min_length=1, examples=["content"])
+
+
+class FrameworkEntry(Table):
+    """A framework of the user's own: criteria, and other names of them."""
+
+    criteria: list[str] = Field(min_length=1, max_length=32, examples=[["metrics", "champion"]])
+    aliases: dict[str, str] = Field(default_factory=dict, examples=[{"kpi": "metrics"}])
+
+
+class QualificationTable(Table):
+    """Whose criteria are counted."""
+
+    framework: str = Field(default="bant", examples=["bant"])
+    frameworks: dict[str, Any] = Field(default_factory=dict, examples=[{}])
 
 
 class Weights(Table):
@@ -190,6 +225,7 @@ class Root(Table):
     weights: Any
     fit: Any
     engagement: Any
+    qualification: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +239,8 @@ class Document:
     fit_rules: tuple[FitEntry, ...]
     engagement: EngagementTable
     engagement_rules: tuple[EngagementEntry, ...]
+    framework: Framework
+    acts: tuple[ActEntry, ...] | None
+    """None: those that the pack brings."""
+    counts: tuple[CountEntry, ...] | None
+    """None: those that the pack brings."""
