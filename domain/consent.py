@@ -210,11 +210,15 @@ class Consents:
 
 
 def consents(facts: Iterable[Fact], rules: Rules) -> Consents:
-    """Return the words of *facts*, which come in canonical order, under the *rules* of their time."""
+    """Return the words of *facts*, which come in canonical order, under *rules*.
+
+    Each is judged by the policy in force when it was said, or received if its clock ran ahead.
+    What was voided has to be left out by the caller.
+    """
     found: list[tuple[Word, ConsentRules]] = []
     for fact in facts:
         if fact.type in SPEAKING or fact.get("consent"):
-            asked = rules.at(fact.at).consent
+            asked = rules.at(min(fact.at, fact.recorded_at)).consent
             found += [(word, asked) for word in words_of(fact, asked)]
     return Consents(tuple(found))
 

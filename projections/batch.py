@@ -160,6 +160,7 @@ class Batch:
         stands = view.lead is not None or judged_alike(facts, self.rules)
         if stands and view.follows(facts):
             if view.lead is None:
+                view.rules = self.rules
                 view.feed(group, rows)
             else:
                 go_on(view, facts, self.rules, rows)

@@ -13,7 +13,7 @@ from projections.opportunities import opportunities
 from projections.schema import instant, keys, number, read_model, text
 
 NAME: Final = "pipeline"
-VERSION: Final = 1
+VERSION: Final = 2
 
 pipeline = read_model(
     NAME,
@@ -43,8 +43,10 @@ pipeline = read_model(
     text("country", "Latest known country of the person, ISO 3166-1"),
     text("region", "Latest known region of the person"),
     text("seniority", "Latest known seniority"),
+    text("title", "Latest known job title"),
     text("company", "Latest known name of the company"),
     text("company_domain", "Latest known domain of the company"),
+    text("account", "Registrable domain of the company, else of a work e-mail address"),
     text("company_size", "Latest known size of the company: a number or a band, as it was told"),
     text("industry", "Latest known industry of the company"),
     text("product", "Product of the latest event that names one"),
@@ -65,6 +67,7 @@ DIMENSIONS: Final = (
     "seniority",
     "industry",
     "company",
+    "account",
     "company_size",
     "product",
 )

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table
 
+from projections.consents import consents
 from projections.conversions import conversions
 from projections.credit import credit
 from projections.opportunities import opportunities
@@ -15,7 +16,16 @@ from projections.touches import touches
 
 Row = tuple[Any, ...]
 
-READ_MODELS: Final = (pipeline, stages, touches, conversions, credit, opportunities, people)
+READ_MODELS: Final = (
+    pipeline,
+    stages,
+    touches,
+    conversions,
+    credit,
+    opportunities,
+    people,
+    consents,
+)
 """The read models, in the order in which they are listed."""
 
 
@@ -26,6 +36,7 @@ class Rows:
     """
 
     __slots__ = (
+        "changed_consents",
         "changed_conversions",
         "changed_credit",
         "changed_opportunities",
@@ -33,6 +44,7 @@ class Rows:
         "changed_pipeline",
         "changed_stages",
         "changed_streams",
+        "consents",
         "conversions",
         "credit",
         "dropped",
@@ -61,6 +73,8 @@ class Rows:
         self.changed_opportunities: list[Row] = []
         self.people: list[Row] = []
         self.changed_people: list[Row] = []
+        self.consents: list[Row] = []
+        self.changed_consents: list[Row] = []
         self.streams: list[Row] = []
         self.changed_streams: list[Row] = []
         self.parts: list[Row] = []
@@ -75,6 +89,7 @@ class Rows:
             (credit, self.credit),
             (opportunities, self.opportunities),
             (people, self.people),
+            (consents, self.consents),
             (lead_streams, self.streams),
             (lead_parts, self.parts),
         ]
@@ -88,5 +103,6 @@ class Rows:
             (credit, self.changed_credit),
             (opportunities, self.changed_opportunities),
             (people, self.changed_people),
+            (consents, self.changed_consents),
             (lead_streams, self.changed_streams),
         ]

@@ -9,13 +9,31 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 
 from domain.money import WITHDRAWN
 from domain.stages import PATH, RANK, STAGES
-from projections import conversions, credit, opportunities, people, pipeline, stages, touches
+from projections import (
+    consents,
+    conversions,
+    credit,
+    opportunities,
+    people,
+    pipeline,
+    stages,
+    touches,
+)
 from projections.naming import LIVE, schema_of, table_of, tables_of
 from projections.schema import checkpoints, currencies, is_postgresql, metadata, stage_order
 from projections.views import create_views, drop_views
 from projections.writer import SET
 
-_MODULES: Final = (pipeline, stages, touches, conversions, credit, opportunities, people)
+_MODULES: Final = (
+    pipeline,
+    stages,
+    touches,
+    conversions,
+    credit,
+    opportunities,
+    people,
+    consents,
+)
 
 VERSION: Final = " ".join(f"{module.NAME}@{module.VERSION}" for module in _MODULES)
 """Versions of the read models: rows of other ones are of no use."""

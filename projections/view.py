@@ -10,13 +10,16 @@ from typing import Any, Final, cast
 import msgspec
 
 from domain.book import Rules, judged_alike
+from domain.consent import SPEAKING, Standings, words_of
 from domain.events import Event, Fact, Identifier, OrderKey, StageEntered, ThresholdCrossed
 from domain.guards import opportunity_of
 from domain.identity import ANONYMOUS, lead_id
 from domain.journey import COLLAPSE_GAP
 from domain.lead import Lead, as_occurred, decide, evolve
+from domain.policy import ConsentRules
 from domain.scoring import flat_traits
 from domain.stages import CAPTURED, MQL, OPPORTUNITY, SQL, WON
+from projections.account_key import account_of
 from projections.credit import Shares, journey_range
 from projections.deals import Conversion, Deal
 from projections.rows import Row, Rows
@@ -25,6 +28,8 @@ BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
 
 _CONVERTING: Final = frozenset((MQL, SQL, OPPORTUNITY))
 _NO_DEAL: Final = ""
+_SILENT: Final = ConsentRules()
+_NO_DOMAINS: Final[frozenset[str]] = frozenset()
 _json: Final = msgspec.json.Encoder().encode
 
 
@@ -32,8 +37,11 @@ class View:
     """The fold of one lead. ``feed`` facts in canonical order, then ``settle``."""
 
     __slots__ = (
+        "_changed_consents",
         "_changed_person",
         "_channel",
+        "_consent_rows",
+        "_consents",
         "_conversion_count",
         "_deal",
         "_entered",
@@ -43,6 +51,7 @@ class View:
         "_firm",
         "_first_touch",
         "_journey",
+        "_judged_at",
         "_known",
         "_person",
         "_person_written",
@@ -72,6 +81,7 @@ class View:
         "product",
         "prospect_events",
         "rep_events",
+        "rules",
         "run_at",
         "run_n",
         "stage",
@@ -89,6 +99,8 @@ class View:
         self.lead: Lead | None = None
         """The lead as it occurred, where the decisions of the log do not stand: facts came out of
         order, or from several streams. None for the others."""
+        self.rules: Rules | None = None
+        """What tells of consent and accounts; None: as a policy that says nothing of them."""
         self.last: OrderKey = BEFORE_ALL
         self.written = False
         """Whether the lead has a row in pipeline."""
@@ -137,6 +149,11 @@ class View:
         self._changed_person = False
         self._known: Identifier | None = None
         self._firm = False
+        self._judged_at = 0
+        self._consents: Standings | None = None
+        self._consent_rows: dict[tuple[str, str | None], int] = {}
+        """Purposes and channels that have a row, to its number."""
+        self._changed_consents: dict[tuple[str, str | None], None] = {}
 
     @property
     def weight(self) -> int:
@@ -220,8 +237,11 @@ class View:
                     self._traits = traits
                     self.traits.update(flat_traits(traits))
                 data = event.data
-                if data is not None and type(product := data.get("product")) is str:
-                    self.product = product
+                if data is not None:
+                    if type(product := data.get("product")) is str:
+                        self.product = product
+                    if "consent" in data and event.type not in SPEAKING:
+                        self._note_consent(event)
                 note = _NOTES.get(event.type)
                 if note is not None:
                     note(self, event)
@@ -231,6 +251,7 @@ class View:
                 self.hot = event.direction == "up"
         if fact is not None:
             self.last = (fact.at, fact.source, fact.sequence, fact.id)
+            self._judged_at = min(fact.at, fact.recorded_at)
 
     # --- what some facts say ---
 
@@ -257,6 +278,15 @@ class View:
         if phone is not None and phone != self.phone:
             self.phone = phone
             self._changed_person = True
+
+    def _note_consent(self, fact: Fact) -> None:
+        rules = _SILENT
+        if self.rules is not None:
+            rules = self.rules.at(min(fact.at, fact.recorded_at)).consent
+        if self._consents is None:
+            self._consents = Standings()
+        for word in words_of(fact, rules):
+            self._changed_consents |= dict.fromkeys(self._consents.hear(word, rules))
 
     def _note_owner(self, fact: Fact) -> None:
         owner = fact.get("owner") if fact.type == "lead.assigned" else None
@@ -406,8 +436,14 @@ class View:
             )
             (rows.changed_people if self._person_written else rows.people).append(person)
             self._person_written, self._changed_person = True, False
+        if self._changed_consents:
+            self._write_consents(rows)
         trait = self.traits.get
         size = trait("company.size")
+        free = _NO_DOMAINS
+        if self.rules is not None:
+            free = self.rules.at(self._judged_at).accounts.free_mail
+        host = None if self.email is None else self.email.rpartition("@")[2]
         (rows.changed_pipeline if self.written else rows.pipeline).append(
             (
                 lead_no,
@@ -431,8 +467,10 @@ class View:
                 trait("country"),
                 trait("region"),
                 trait("seniority"),
+                trait("title"),
                 trait("company.name"),
                 trait("company.domain"),
+                account_of(trait("company.domain"), host, free),
                 None if size is None else str(size),
                 trait("company.industry"),
                 self.product,
@@ -442,6 +480,31 @@ class View:
             )
         )
         self.written = True
+
+    def _write_consents(self, rows: Rows) -> None:
+        if self._consents is None:
+            raise ValueError("nobody has said a word of consent")
+        for pair in self._changed_consents:
+            n = self._consent_rows.get(pair)
+            to = rows.consents if n is None else rows.changed_consents
+            if n is None:
+                n = self._consent_rows[pair] = len(self._consent_rows) + 1
+            standing = self._consents.of[pair]
+            word = standing.word
+            to.append(
+                (
+                    self.lead_no,
+                    n,
+                    *pair,
+                    standing.state,
+                    word.at,
+                    standing.until,
+                    1 if word.proof else 0,
+                    word.source,
+                    word.id,
+                )
+            )
+        self._changed_consents = {}
 
     def _write_conversion(self, conversion: Conversion, rows: Rows) -> None:
         start, end = journey_range(self.run_at, conversion.at)
@@ -493,7 +556,7 @@ _NOTES: Final[Mapping[str, Callable[[View, Fact], None]]] = {
     "opportunity.changed": View._note_deal,  # noqa: SLF001 - the same
     "deal.won": View._note_deal,  # noqa: SLF001 - the same
     "deal.lost": View._note_deal,  # noqa: SLF001 - the same
-}
+} | dict.fromkeys(SPEAKING, View._note_consent)  # noqa: SLF001 - the same
 
 
 # --- how a view is fed ----------------------------------------------------------------------------
@@ -512,6 +575,7 @@ def from_history(
     the policy that it happened under; else the lead is decided as it occurred.
     """
     view = View(lead_no, streams)
+    view.rules = rules
     if len(histories) == 1:
         events = histories[0]
         told = [event for event in events if type(event) is Fact]
@@ -525,6 +589,7 @@ def from_history(
 
 def decide_anew(view: View, facts: Sequence[Fact], rules: Rules, rows: Rows) -> None:
     """Feed an empty *view* with *facts*, in whatever order, and the decisions as they occurred."""
+    view.rules = rules
     view.lead, history = as_occurred(facts, rules)
     view.feed([event for events in history for event in events], rows)
 
@@ -534,6 +599,7 @@ def go_on(view: View, facts: Iterable[Fact], rules: Rules, rows: Rows) -> None:
     lead = view.lead
     if lead is None:
         raise ValueError("the decisions of the log stand for this lead: feed them")
+    view.rules = rules
     fed: list[Event] = []
     for fact in facts:
         events = decide(lead, fact, rules.at(min(fact.at, fact.recorded_at)))

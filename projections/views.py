@@ -24,8 +24,8 @@ SELECT p.lead_id, p.stage, p.cycle, p.cycle_kind, @at(p.entered_at_us) AS entere
   @at(p.last_event_at_us) AS last_event_at, p.events, p.prospect_events, p.rep_events,
   p.machine_events, @bool(p.is_hot) AS is_hot, p.owner, p.touches,
   @at(p.first_touch_at_us) AS first_touch_at, p.channel, p.source, p.medium, p.campaign, p.party,
-  p.country, p.region, p.seniority, p.company, p.company_domain, p.company_size, p.industry,
-  p.product, p.deals_open, p.deals_won, p.deals_lost
+  p.country, p.region, p.seniority, p.title, p.company, p.company_domain, p.account,
+  p.company_size, p.industry, p.product, p.deals_open, p.deals_won, p.deals_lost
 FROM pipeline p""",
     ),
     "v_stages": (
@@ -81,6 +81,26 @@ LEFT JOIN currencies c ON c.currency = o.currency""",
         """
 SELECT p.lead_id, w.name, w.email, w.phone, w.identifiers
 FROM people w JOIN pipeline p ON p.lead_no = w.lead_no""",
+    ),
+    "v_consents": (
+        "What every lead may be contacted for, by purpose and channel",
+        """
+SELECT p.lead_id, g.n, g.purpose, g.channel, g.state, @at(g.since_us) AS since,
+  @at(g.until_us) AS until, @bool(g.is_proven) AS is_proven, g.fact_source, g.fact_id
+FROM consents g JOIN pipeline p ON p.lead_no = g.lead_no""",
+    ),
+    "v_accounts": (
+        "Companies with their leads; what they are worth: v_opportunities, by the account of its lead",
+        """
+SELECT a.account, a.leads, o.stage AS furthest_stage, a.deals_open, a.deals_won, a.owners,
+  @at(a.first_us) AS first_event_at, @at(a.last_us) AS last_event_at
+FROM (SELECT p.account, count(*) AS leads, max(coalesce(e.rank, -1) * 100 - e.n) AS furthest,
+    sum(p.deals_open) AS deals_open, sum(p.deals_won) AS deals_won,
+    count(DISTINCT p.owner) AS owners, min(p.first_event_at_us) AS first_us,
+    max(p.last_event_at_us) AS last_us
+  FROM pipeline p LEFT JOIN stage_order e ON e.stage = p.stage
+  WHERE p.account IS NOT NULL GROUP BY p.account) a
+LEFT JOIN stage_order o ON coalesce(o.rank, -1) * 100 - o.n = a.furthest""",
     ),
     "v_funnel": (
         "How many leads entered and reached each stage; a skipped stage is reached, not entered",
