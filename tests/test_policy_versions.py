@@ -1,0 +1,403 @@
+"""Each fact is judged by the policy in force when it was received, whoever reads it and when."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.intake import Intake
+from consumers.ledger import Batch, Conflict
+from consumers.unpack import Record
+from domain.book import POLICY_STREAM, PolicyBook, judged_alike
+from domain.events import Event, Fact, PolicyPublished, StageEntered, ThresholdCrossed
+from domain.lead import Lead, decide, evolve
+from domain.policy import DAY, Policy
+from domain.scoring import score
+from leadflow.leads import explain, open_dossier, timeline
+from leadflow.policies import load_policy, policy_of
+from leadflow.policy_book import FIRST, PolicyUnchanged, entries, find, publish, read_book
+from leadflow.store import migrate, open_store
+from leadflow.store.base import Store
+from leadflow.store.codec import decode, encode
+from projections.as_of import as_of_engine
+from projections.digest import digests
+from projections.runner import Runner
+from tests.reliability import kit
+from tests.reliability.digests import in_order, make_log
+
+SECOND = 1_000_000
+NOW = kit.NOW
+
+
+@cache
+def policy(name: str = "default", threshold: int = 50, grade: str = "C") -> Policy:
+    """Return the default policy with another name and another threshold."""
+    document = load_policy().document
+    stages = {**document["stages"], "mql": {"grade": grade, "engagement": threshold}}
+    return policy_of({**document, "name": name, "stages": stages})
+
+
+BASE = policy()
+EAGER = policy("eager", 10, "D")
+STRICT = policy("strict", 90, "A")
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Store]:
+    migrate.upgrade(url)
+    store = open_store(url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    with opened(database_url) as store:
+        yield store
+
+
+@pytest.fixture
+def lite(sqlite_database: str) -> Iterator[Store]:
+    with opened(sqlite_database) as store:
+        yield store
+
+
+def intake(store: Store) -> Intake:
+    """Return an intake as the application makes it."""
+    return Intake(store, read_book(store, BASE), reread=lambda: read_book(store, BASE))
+
+
+def put(store: Store, made: Policy, now: int) -> PolicyPublished:
+    return publish(store, BASE, made, by="Ada", reason="agreed", now=now)
+
+
+def download(number: int, at: int, *, email: str = "ada@example.com") -> Record:
+    """Return a form filled in for some content, recorded at *at*."""
+    value = kit.sent(str(number), at=number, data={"kind": "content"}, email=email)
+    return Record(kit.STREAM, 0, number, at, None, value, ())
+
+
+def decisions(store: Store) -> list[StageEntered]:
+    return [event for *_, event in kit.log_of(store) if isinstance(event, StageEntered)]
+
+
+# --- publishing -----------------------------------------------------------------------------------
+
+
+def test_decisions_cite_the_version_that_was_in_force(store: Store) -> None:
+    one = intake(store)
+    one.process([download(1, NOW)], {})
+    published = put(store, EAGER, NOW + SECOND)
+    one.process([download(2, NOW + 2 * SECOND)], {})
+
+    assert [("captured", BASE.version), ("mqo", BASE.version), ("mql", EAGER.version)] == [
+        (event.stage, event.policy) for event in decisions(store)
+    ]
+    assert published.at == NOW + SECOND
+    assert published.previous == BASE.version
+
+
+def test_the_first_publication_brings_the_policy_before_it_along(lite: Store) -> None:
+    put(lite, EAGER, NOW)
+    book = read_book(lite, STRICT)  # whatever a worker is configured with
+    assert [BASE.version, EAGER.version] == [event.version for event in book.published]
+    assert [BASE, BASE, EAGER] == [book.at(at) for at in (FIRST, NOW - 1, NOW)]
+    assert [(None, NOW), (NOW, None)] == [(one.since, one.until) for one in entries(book)]
+    assert EAGER == find(book, "2") == find(book, EAGER.version) == find(book, "eager")
+    assert find(book, "3") is None
+
+
+def test_publishing_again_what_is_in_force_changes_nothing(store: Store) -> None:
+    put(store, EAGER, NOW)
+    before = list(kit.log_of(store))
+    with pytest.raises(PolicyUnchanged, match=EAGER.version):
+        put(store, EAGER, NOW + SECOND)
+    assert before == list(kit.log_of(store))
+    put(store, BASE, NOW + SECOND)  # back to an older one is a publication like any other
+    assert BASE == read_book(store, BASE).at(NOW + SECOND)
+
+
+def test_what_is_in_force_before_the_first_publication_need_not_be_published(lite: Store) -> None:
+    with pytest.raises(PolicyUnchanged):
+        put(lite, BASE, NOW)
+    assert 0 == lite.head()
+
+
+@pytest.mark.parametrize(("by", "reason"), [("", "x"), ("x", " ")])
+def test_a_publication_says_who_and_why(lite: Store, by: str, reason: str) -> None:
+    with pytest.raises(ValueError, match="who"):
+        publish(lite, BASE, EAGER, by=by, reason=reason, now=NOW)
+
+
+def test_a_policy_is_in_force_only_behind_what_was_recorded_by_a_clock_ahead(store: Store) -> None:
+    """Else the log, read again, would judge by the new one what the old one has judged."""
+    intake(store).process([download(1, NOW + 100 * SECOND), download(2, NOW)], {})
+    assert NOW + 100 * SECOND + 1 == put(store, EAGER, NOW + SECOND).at
+    assert NOW + 100 * SECOND + 2 == put(store, STRICT, NOW + SECOND).at
+
+
+def test_two_who_publish_at_once_do_not_overwrite_each_other(store: Store) -> None:
+    book = read_book(store, BASE)
+    put(store, EAGER, NOW)
+    event = PolicyPublished(STRICT.version, STRICT.document, NOW + 1, NOW, "Bob", "mine")
+    with pytest.raises(Conflict):
+        store.commit(Batch(events=[(POLICY_STREAM, book.stream_version + 1, event)]))
+    assert 2 == read_book(store, BASE).stream_version
+
+
+def test_a_publication_survives_the_codec_and_reads_back_as_the_policy(lite: Store) -> None:
+    event = put(lite, EAGER, NOW)
+    assert event == decode(*encode(event))
+    assert EAGER == read_book(lite, BASE).current
+
+
+def test_instants_of_a_book_rise(lite: Store) -> None:
+    event = put(lite, EAGER, NOW)
+    with pytest.raises(ValueError, match="later"):
+        PolicyBook(BASE, [(event, EAGER), (event, EAGER)])
+
+
+# --- workers --------------------------------------------------------------------------------------
+
+
+def test_a_worker_with_an_old_book_decides_nothing_by_it(store: Store) -> None:
+    """It had read the book before the publication; the commit refuses, and it decides again."""
+    worker, other = intake(store), intake(store)
+    worker.process([download(1, NOW)], {})
+    other.process([download(2, NOW, email="bob@example.com")], {})
+    published = put(store, EAGER, NOW + SECOND)
+    worker.process([download(3, published.at)], {})
+    other.process([download(4, published.at - 1, email="bob@example.com")], {})
+
+    cited = [(event.id, event.policy) for event in decisions(store) if event.stage == "mql"]
+    assert [("3", EAGER.version)] == cited  # 4 came too early for the new one
+
+
+def test_a_batch_decided_by_a_replaced_policy_is_a_conflict_and_writes_nothing(
+    store: Store,
+) -> None:
+    put(store, EAGER, NOW)
+    head = store.head()
+    fact = Fact("page.viewed", "/test", "1", NOW, NOW)
+    for stale in (Batch(policy_version=0), Batch(log_head=head - 1)):
+        stale.events = [("lead", 1, fact)]
+        stale.seen = [(b"key", b"body")]
+        with pytest.raises(Conflict):
+            store.commit(stale)
+    assert head == store.head()
+    store.commit(Batch(events=[("lead", 1, fact)], policy_version=2, log_head=head))
+
+
+def test_while_workers_write_each_decision_is_of_the_policy_in_force(store: Store) -> None:
+    """Two workers write without pause while policies are published; none decides by an old one."""
+    clock, lock = NOW, threading.Lock()
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def tick() -> int:
+        nonlocal clock
+        with lock:
+            clock += SECOND
+            return clock
+
+    def work(name: str) -> None:
+        try:
+            one, number = intake(store), 0
+            while not stop.is_set() or number < 5:
+                number += 1
+                mail = f"{name}{number % 7}@example.com"
+                value = kit.sent(f"{name}{number}", data={"kind": "content"}, email=mail)
+                one.process([Record(name, 0, number, tick(), None, value, ())], {})
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for made in (EAGER, STRICT, EAGER, STRICT):
+        put(store, made, tick())
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    assert not failed
+    book = read_book(store, BASE)
+    latest = 0
+    for _, _, _, event in kit.log_of(store):
+        if isinstance(event, PolicyPublished):
+            assert event.at == FIRST or event.at > latest
+        else:
+            latest = max(latest, event.recorded_at)
+        if isinstance(event, StageEntered | ThresholdCrossed):
+            assert book.at(event.recorded_at).version == event.policy
+    assert 5 == book.stream_version
+
+
+# --- the log read again, the read models ----------------------------------------------------------
+
+EVENTS = 500
+
+
+@cache
+def simulated() -> Sequence[Record]:
+    return list(in_order(make_log(EVENTS)))
+
+
+def marks() -> list[tuple[int, Policy]]:
+    """Return when which policy is published while the simulated events arrive."""
+    times = [record.timestamp for record in simulated()]
+    return [
+        (times[len(times) * part // 4] + 1, made)
+        for part, made in ((1, EAGER), (2, STRICT), (3, EAGER))
+    ]
+
+
+def live(store: Store, runner: Runner, batch: int) -> None:
+    """Take the simulated events while policies are published; project along the way."""
+    one = intake(store)
+    waiting = marks()
+    for start in range(0, EVENTS, batch):
+        chunk = simulated()[start : start + batch]
+        while waiting and waiting[0][0] < chunk[0].timestamp:
+            at, made = waiting.pop(0)
+            put(store, made, at)
+        one.process(chunk, {})
+        runner.catch_up(37)
+
+
+def copy_publications(store: Store, to: Store) -> None:
+    events = store.histories([POLICY_STREAM])[POLICY_STREAM]
+    to.commit(Batch(events=[(POLICY_STREAM, n, event) for n, event in enumerate(events, 1)]))
+
+
+@contextmanager
+def running(url: str) -> Iterator[tuple[Store, Runner]]:
+    with opened(url) as store:
+        engine = migrate.make_engine(url)
+        runner = Runner(engine, store, BASE, reread=lambda: read_book(store, BASE))
+        runner.create()
+        yield store, runner
+        engine.dispose()
+
+
+def leads_of(store: Store) -> dict[str, list[Event]]:
+    return {
+        stream: events
+        for stream, events in store.all_streams(store.head())
+        if stream != POLICY_STREAM
+    }
+
+
+def test_the_log_read_again_decides_the_same_and_every_road_leads_to_one_digest(
+    tmp_path: Path,
+) -> None:
+    """Live with publications along the way; rebuilt; read again; and in another order."""
+    with running(f"sqlite:///{tmp_path / 'live.db'}") as (store, runner):
+        live(store, runner, 20)
+        history, found = leads_of(store), runner.digest()
+        cited = {event.policy for event in decisions(store)}
+        assert {BASE.version, EAGER.version, STRICT.version} == cited
+        assert found == runner.rebuild().after
+        again = tmp_path / "again.db"
+        with running(f"sqlite:///{again}") as (other, its_runner):
+            copy_publications(store, other)
+            one = intake(other)
+            for start in range(0, EVENTS, 101):
+                one.process(simulated()[start : start + 101], {})
+            its_runner.catch_up()
+            assert history == leads_of(other)
+            assert found == its_runner.digest()
+        with running(f"sqlite:///{tmp_path / 'shuffled.db'}") as (other, its_runner):
+            copy_publications(store, other)
+            records = list(simulated())
+            Random(3).shuffle(records)
+            one = intake(other)
+            for start in range(0, EVENTS, 50):
+                one.process(records[start : start + 50], {})
+                its_runner.catch_up(29)
+            assert found == its_runner.digest() == its_runner.rebuild().after
+
+
+def test_the_read_models_of_an_earlier_instant_know_nothing_of_later_policies(
+    lite: Store,
+) -> None:
+    one = intake(lite)
+    one.process([download(number, NOW + number) for number in range(4)], {})
+    then = as_of_engine(lite, read_book(lite, BASE), known_at=NOW + 10)
+    before = digests(then)
+    then.dispose()
+    published = put(lite, EAGER, NOW + SECOND)
+    one.process([download(9, published.at + 1)], {})
+    again = as_of_engine(lite, read_book(lite, BASE), known_at=NOW + 10)
+    assert before == digests(again)
+    again.dispose()
+
+
+def test_a_score_is_told_by_the_policy_in_force_at_its_instant(lite: Store) -> None:
+    document = BASE.document
+    doubled = {**document["engagement"], "half_life_days": 60}
+    slow = policy_of({**document, "name": "slow", "engagement": doubled})
+    one = intake(lite)
+    one.process([download(number, NOW + number) for number in range(3)], {})
+    put(lite, slow, NOW + DAY)
+    stream = lite.leads_of([("email", "ada@example.com")])["email", "ada@example.com"]
+    rules = read_book(lite, BASE)
+    for at, made in ((NOW + DAY - 1, BASE), (NOW + DAY, slow), (NOW + 9 * DAY, slow)):
+        dossier = open_dossier(lite, rules, stream, now=NOW + 99 * DAY, as_of=at)
+        assert score(dossier.facts, made, at) == dossier.score()
+        assert explain(dossier)["stage"]["policy"] == BASE.version
+        told = timeline(dossier)["events"][-1]["score"]
+        assert told == timeline(open_dossier(lite, BASE, stream, now=at))["events"][-1]["score"]
+
+
+# --- the domain -----------------------------------------------------------------------------------
+
+FACTS = st.lists(
+    st.builds(
+        lambda n, type_, at, late: Fact(type_, "/test", str(n), at, at + late, actor="prospect"),
+        st.integers(0, 10_000),
+        st.sampled_from(["content.downloaded", "email.unsubscribed", "page.viewed", "note.added"]),
+        st.integers(0, 40).map(lambda days: NOW + days * DAY),
+        st.sampled_from([0, DAY, 9 * DAY]),
+    ),
+    max_size=14,
+    unique_by=lambda fact: fact.id,
+)
+
+
+@settings(max_examples=150)
+@given(facts=FACTS, draw=st.randoms(use_true_random=False))
+def test_what_saves_work_under_one_policy_misleads_no_other(
+    facts: list[Fact], draw: Random
+) -> None:
+    """Policies change from fact to fact; a lead that forgets its bounds each time decides alike."""
+    quick, slow = Lead(), Lead()
+    for fact in facts:
+        judge = draw.choice([BASE, EAGER, STRICT])
+        slow.forget_bounds()
+        events = decide(quick, fact, judge)
+        assert events == decide(slow, fact, judge)
+        for event in events:
+            evolve(quick, event)
+            evolve(slow, event)
+    assert quick == slow
+
+
+def test_facts_are_judged_alike_where_no_policy_came_between(lite: Store) -> None:
+    put(lite, EAGER, NOW)
+    rules = read_book(lite, BASE)
+    early = Fact("page.viewed", "/test", "1", NOW - 2, NOW - 1)
+    assert judged_alike([early, replace(early, at=NOW, recorded_at=NOW)], rules)
+    assert judged_alike([replace(early, at=NOW + 1)], rules)  # its clock ran ahead
+    assert not judged_alike([early, replace(early, recorded_at=NOW)], rules)
+    assert judged_alike([replace(early, recorded_at=NOW)], BASE)
