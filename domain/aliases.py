@@ -97,7 +97,7 @@ def code_of(name: str) -> str:
     if code is None:
         near = get_close_matches(plain, list(_CODES), 3, 0.7)
         known = f"did you mean {', '.join(near)}?" if near else f"stages: {', '.join(STAGES)}"
-        raise UnknownStage(f"{name!r} is no stage and no other name of one; {known}")
+        raise UnknownStage(f"{name!r} is neither a stage nor another name of one; {known}")
     return code
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from domain.aliases import UnknownStage, code_of
 from domain.book import Rules
 from domain.events import Event, Fact
 from domain.funnel import Chain, Mode, check_funnel, longest_chain
@@ -20,7 +21,7 @@ from projections.rows import Rows
 from projections.stages import step_rows
 from projections.view import from_history
 
-_STEP: Final = re.compile(r"([A-Za-z0-9_.:-]+)(?:\[([^\]]*)\])?")
+_STEP: Final = re.compile(r"([A-Za-z0-9_.:-][A-Za-z0-9_.: -]*)(?:\[([^\]]*)\])?")
 _OUTSIDE_BRACKETS: Final = re.compile(r",(?![^\[]*\])")
 
 Happening = Fact | str
@@ -57,12 +58,14 @@ def parse_steps(text: str) -> list[Step]:
                 f"{word!r} is no step; write a stage, or a type of event such as"
                 " form.submitted[kind=demo]"
             )
-        name, filters = found[1], found[2]
-        if name not in STAGES and "." not in name:
-            raise ValueError(
-                f"{name!r} is neither a stage ({', '.join(STAGES)}) nor a type of event such as"
-                " form.submitted"
-            )
+        name, filters = found[1].strip(), found[2]
+        if "." not in name:
+            try:
+                name = code_of(name)
+            except UnknownStage as error:
+                raise ValueError(
+                    f"{error}; a step may also be a type of event such as form.submitted"
+                ) from None
         step = Step(word, name, tuple(_filters(filters, word)) if filters else ())
         if step.is_stage and step.where:
             raise ValueError(f"{word!r}: a stage has no fields to filter by")

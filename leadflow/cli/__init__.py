@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from leadflow.cli import ask, intake, letters, maintain, people, policies, run, setup, trial
+from leadflow.cli import (
+    ask,
+    duplicates,
+    intake,
+    letters,
+    maintain,
+    people,
+    policies,
+    run,
+    setup,
+    stages,
+    trial,
+)
 from leadflow.cli.frame import Root, Session
 
 app = typer.Typer(
@@ -67,9 +79,11 @@ intake.register(app)
 run.register(app)
 ask.register(app)
 people.register(app)
+duplicates.register(app)
 letters.register(app)
 maintain.register(app)
 policies.register(app)
+stages.register(app)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from leadflow.cli.frame import (
     note,
     percent,
     session,
+    stage_option,
     start_option,
     table,
 )
@@ -143,7 +144,8 @@ def funnel(
         str,
         typer.Option(
             metavar="A,B,C",
-            help="Stages and types of event; of events with a field: form.submitted[kind=demo].",
+            help="Stages, or other names of them (leadflow stages), and types of event; of events"
+            " with a field: form.submitted[kind=demo].",
         ),
     ],
     window: Annotated[
@@ -238,10 +240,18 @@ def attribution(
     ctx: typer.Context,
     model: Annotated[
         str,
-        typer.Option(help="first, last, last_non_direct, linear, time_decay or u_first_last."),
+        typer.Option(
+            help="first, last, last_non_direct, linear, time_decay, time_decay_stepped,"
+            " u_first_last, j or inverse_j; of --paths also markov, shapley or shapley_rate."
+        ),
     ] = "linear",
     conversion: Annotated[
-        str, typer.Option(help="What is credited: mql, sql, opportunity or won.")
+        str,
+        typer.Option(
+            parser=stage_option,
+            metavar="STAGE",
+            help="What is credited: mql, sql, opportunity or won, or another name of these.",
+        ),
     ] = "won",
     by: Annotated[
         str,
@@ -272,14 +282,25 @@ def attribution(
             help="Credit the paths of this file instead: path, total_conversions, ...",
         ),
     ] = None,
+    order: Annotated[
+        int,
+        typer.Option(
+            min=1, max=9, metavar="K", help="Of markov: the last K channels make a state."
+        ),
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show which touches earned the conversions and their money, by a model."""
-    if paths is not None:
-        from leadflow.paths import attribution_of_paths
+    from leadflow.paths import PATH_MODELS, attribution_of_paths
 
+    if paths is not None:
         with _misuse():
-            document = attribution_of_paths(paths, model)
+            document = attribution_of_paths(paths, model, order)
+    elif model in PATH_MODELS or order != 1:
+        raise typer.BadParameter(
+            "markov, its order, shapley and shapley_rate look at journeys that led to nothing too:"
+            " give them with --paths FILE.csv"
+        )
     else:
         from domain.journey import COLLAPSE_GAP, LOOKBACK
         from projections.credit import attribution as attribution_of
@@ -316,6 +337,11 @@ def show_attribution(console: Console, document: dict[str, Any], by: str) -> Non
             ("(no touch)", f"{nobody['conversions']:,.3f}", amounts_text(nobody["amounts"]))
         )
     console.print(table(title, [by, ">credit", ">amount"], rows))
+    if "no_null_paths" in document.get("warnings", ()):
+        console.print(
+            "no path led to nothing (total_null): without failures the model tells little more than"
+            " how often a channel was met"
+        )
 
 
 # --- sources ------------------------------------------------------------------------------------

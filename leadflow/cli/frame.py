@@ -128,6 +128,19 @@ def start_option(text: str) -> int:
     return instant_option(text)
 
 
+def stage_option(text: str) -> str:
+    """Return the code of the stage that an option names; other names of stages are known.
+
+    Raises typer.BadParameter.
+    """
+    from domain.aliases import UnknownStage, code_of
+
+    try:
+        return code_of(text)
+    except UnknownStage as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
