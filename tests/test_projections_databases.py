@@ -42,6 +42,7 @@ def history() -> Log:
         )
         if n % 2 == 0:
             log.arrive(fact("call.completed", 4 * DAY, who, actor="rep"))
+            log.arrive(fact("consent.granted", 5 * DAY - n, who, purpose="news", proof="p"))
             log.arrive(
                 fact(
                     "deal.won", 10 * DAY, who, opportunity=f"o\t{n}", amount=-5 - n, currency="JPY"
