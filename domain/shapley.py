@@ -6,10 +6,13 @@ split: a journey over n distinct channels adds its conversions to the coalition 
 the n to join, and each of them is the last in 1/n of all orders. It needs no search, and it is
 blind to journeys that led to nothing.
 
-In the game of rates a coalition is worth the conversion rate of those journeys. A channel that
-brings journeys which seldom convert can have a value below zero, and the values sum to the rate
-of all journeys. (The library Marketing Attribution Models takes rates too, but plays one game per
-combination of channels, in which a coalition is worth the rate of exactly its own set.)
+In the game of rates a coalition is worth the conversion rate of those journeys. The values sum to
+the rate of all journeys and tell what each channel adds to it, whatever its size; a channel whose
+journeys seldom convert can have a value below zero. They are no credit: a rare channel that
+converts well would be given more conversions than it met. For credit by rates each *combination*
+of channels plays a game of its own, as in the library Marketing Attribution Models: a coalition is
+worth the rate of the journeys over exactly its channels, and the conversions of the combination go
+to its channels by what they add, those below zero getting nothing.
 
 Up to `EXACT` channels the values are exact. Beyond, orders are sampled, each with its rotations and
 their reverses, so that every channel comes at every place equally often; that halves the error.
@@ -21,10 +24,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
 from itertools import count as counting
-from math import factorial
+from math import factorial, lcm
 from typing import Final
 
-from domain.attribution import Path
+from domain.attribution import Conversion, Path, Rule
+from domain.journey import Journey, Touch
 
 EXACT: Final = 12
 """Channels up to which every coalition is asked."""
@@ -78,6 +82,66 @@ def by_rate(paths: Iterable[Path], rounds: int = ROUNDS, exact: int = EXACT) -> 
     values = _sampled(journeys, len(channels), rounds, _seed(sets))
     samples = 2 * rounds * len(channels)
     return Shapley(dict(zip(channels, values, strict=True)), whole, samples)
+
+
+def distinct(paths: Iterable[Path]) -> Iterator[Conversion]:
+    """Yield the conversions of *paths* over journeys that have each channel once, by name.
+
+    Credited with ``linear`` they are the game of sums, also for what they are worth; with
+    `rate_rule` they are credit by rates.
+    """
+    for path in paths:
+        if path.conversions:
+            names = sorted(set(path.channels))
+            touches = tuple(Touch(n, name) for n, name in enumerate(names))
+            journey = Journey(touches, len(touches))
+            yield Conversion(journey, path.amount, path.currency, path.conversions)
+
+
+def rate_rule(paths: Iterable[Path]) -> Rule:
+    """Return the rule that credits each combination of channels by its own game of rates.
+
+    It weighs the journeys that `distinct` makes of the same paths.
+    """
+    sets = _sets(paths)
+    rates = [(frozenset(names), _rate(won, won + lost)) for names, (won, lost) in sets.items()]
+    worth = [(names, rate) for names, rate in rates if rate]
+    found: dict[tuple[str, ...], list[int]] = {}
+
+    def rule(journey: Journey) -> list[int]:
+        names = tuple(touch.channel for touch in journey.touches)
+        if names not in found:
+            found[names] = _whole(_within(names, worth))
+        return found[names]
+
+    return rule
+
+
+def _within(
+    names: Sequence[str], worth: Iterable[tuple[frozenset[str], Fraction]]
+) -> list[Fraction]:
+    """Return the value of each channel in the game of its combination.
+
+    Only coalitions that are worth something matter: a channel gains by those it is in and loses by
+    those it is not in.
+    """
+    everybody, n = frozenset(names), len(names)
+    values = dict.fromkeys(names, Fraction(0))
+    for members, rate in worth:
+        size = len(members)
+        if not members <= everybody:
+            continue
+        gain = rate * factorial(size - 1) * factorial(n - size)
+        loss = rate * factorial(size) * factorial(n - size - 1) if size < n else Fraction(0)
+        for name in names:
+            values[name] += gain if name in members else -loss
+    return [value / factorial(n) for value in values.values()]
+
+
+def _whole(values: Sequence[Fraction]) -> list[int]:
+    """Return the values in whole numbers of the same proportion, those below zero as zero."""
+    common = lcm(*(value.denominator for value in values))
+    return [max(0, value.numerator * (common // value.denominator)) for value in values]
 
 
 def values_of(worth: Sequence[Fraction | int]) -> list[Fraction]:

@@ -9,8 +9,8 @@ from pathlib import Path as File
 import pytest
 from hypothesis import given
 
-from domain.attribution import NANO, Path, credit_paths
-from domain.shapley import by_rate, by_sum, values_of
+from domain.attribution import NANO, Path, attribute, credit_paths, shares
+from domain.shapley import by_rate, by_sum, distinct, rate_rule, values_of
 from tests.test_markov import GOLDEN, paths, read, small
 
 Worth = Callable[[frozenset[str]], Fraction]
@@ -89,10 +89,48 @@ def test_the_values_sum_to_what_all_are_worth(some: list[Path]) -> None:
 def test_a_channel_that_seldom_converts_has_a_value_below_zero_and_earns_nothing() -> None:
     some = [Path(("A",), 9, 1), Path(("B",), 0, 10), Path(("A", "B"), 5, 5)]
 
-    found = by_rate(some)
+    assert by_rate(some).values["B"] < 0
+    assert {"A": 14 * NANO} == attribute(distinct(some), rate_rule(some)).credit
 
-    assert found.values["B"] < 0
-    assert {"A": 14 * NANO} == credit_paths(some, found.values).credit
+
+@given(paths)
+def test_linear_credit_over_distinct_channels_is_the_game_of_sums(some: list[Path]) -> None:
+    """Also of what the conversions are worth: that game is the same with money in it."""
+    priced = [path._replace(amount=720_720 * path.conversions, currency="EUR") for path in some]
+
+    report = attribute(distinct(priced), "linear")
+
+    values = {name: value for name, value in by_sum(some).values.items() if value}
+    assert set(report.credit) == set(values)
+    for name, value in values.items():
+        assert abs(report.credit[name] - value * NANO) <= len(some)
+        assert report.amounts[name]["EUR"] == 720_720 * value
+
+
+@given(paths)
+def test_credit_by_rates_is_the_game_of_each_combination_by_definition(some: list[Path]) -> None:
+    rule = rate_rule(some)
+
+    def worth(coalition: frozenset[str]) -> Fraction:
+        alike = [path for path in some if path.channels and coalition == {*path.channels}]
+        journeys = sum(path.conversions + path.nulls for path in alike)
+        return Fraction(sum(path.conversions for path in alike), journeys or 1)
+
+    for journey, _, _, _ in distinct(some):
+        names = [touch.channel for touch in journey.touches]
+        if not names:
+            continue
+        values = by_definition(names, worth)
+        positive = {name: max(value, Fraction(0)) for name, value in values.items()}
+        total = sum(positive.values())
+        assert shares(rule(journey)) == [positive[name] / total for name in names]
+
+
+def test_credit_by_rates_by_hand() -> None:
+    """Alone A converts 1 in 2 and B 1 in 4, together all: A adds 5/8, B 3/8 of the conversion."""
+    some = [Path(("A",), 1, 1), Path(("B",), 1, 3), Path(("B", "A"), 8)]
+
+    assert {"A": 6 * NANO, "B": 4 * NANO} == attribute(distinct(some), rate_rule(some)).credit
 
 
 @given(paths)
