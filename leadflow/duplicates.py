@@ -5,6 +5,7 @@ compared with each; then every pair is weighed. What many leads have in common (
 tablet at a fair, a frequent name) says little, and weighs little. Nothing here merges anything.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,13 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any, Final
 
+from sqlalchemy import ColumnElement, Connection, select
+
 from domain.events import Identifier
 from leadflow import matching
 from leadflow.matching import compare_addresses, compare_names, name_parts
+from projections.people import people
+from projections.pipeline import pipeline
 
 LIKELY: Final = 40
 """The score, of 100, from which a pair is worth a look."""
@@ -114,8 +119,8 @@ class Match:
 class Population:
     """All leads at once: how frequent each value is, and who shares it."""
 
-    def __init__(self, people: Iterable[Person]) -> None:
-        self.people = {person.lead: person for person in people}
+    def __init__(self, everybody: Iterable[Person]) -> None:
+        self.people = {person.lead: person for person in everybody}
         self._counts: Counter[Hashable] = Counter()
         for person in self.people.values():
             self._counts.update(_values(person))
@@ -304,8 +309,8 @@ def _shared(
 
 
 _NAMES: Final = {
-    matching.CLOSE: ("similar_name", "the names differ in a few letters", 28),
-    matching.PARTIAL: ("partial_name", "one name is short for the other", 18),
+    matching.CLOSE: ("similar_name", "the names differ in a few letters", 30),
+    matching.PARTIAL: ("partial_name", "one name is short for the other", 28),
     matching.KINDRED: ("other_name", "the names have a part in common, and another not", -35),
     matching.DIFFERENT: ("other_name", "the names are different", -40),
 }
@@ -327,7 +332,11 @@ def _name(all_: Population, one: Person, other: Person) -> Reason | None:
         reason, words, weight = _NAMES[_ORDER[rank]]
         return Reason(reason, f"{words}: {shown}", weight)
     key = name_parts(mine)
-    where = [all_.holders("name", key, company) for company in one.companies & other.companies]
+    where = [
+        all_.holders("name", key, company)
+        for company in one.companies & other.companies
+        if all_.holders("company", company) <= BLOCK  # else it is a provider of mailboxes
+    ]
     if where:
         # within a company it matters how many there have the name, not how many in the world
         holders = min(where)
@@ -412,3 +421,34 @@ _EVIDENCE: Final[tuple[Callable[[Population, Person, Person], Reason | None], ..
     _company,
     _country,
 )
+
+
+# --- from the read models -----------------------------------------------------------------------
+
+
+def people_of(connection: Connection, condition: ColumnElement[bool] | None = None) -> list[Person]:
+    """Return who the leads are, as the read models know them; by lead id.
+
+    *condition* on the tables ``people`` and ``pipeline`` leaves only some of them.
+    """
+    query = select(
+        pipeline.c.lead_id,
+        people.c.identifiers,
+        people.c.name,
+        pipeline.c.company,
+        pipeline.c.company_domain,
+        pipeline.c.country,
+    ).join(people, people.c.lead_no == pipeline.c.lead_no)
+    if condition is not None:
+        query = query.where(condition)
+    return [
+        Person(
+            lead,
+            tuple((kind, value) for kind, value in json.loads(identifiers)),
+            () if name is None else (name,),
+            company,
+            domain,
+            country,
+        )
+        for lead, identifiers, name, company, domain, country in sorted(connection.execute(query))
+    ]

@@ -36,7 +36,7 @@ def stream_of_key(app: App, key: str) -> str:
         found = _stream_of_id(app, key.lower())
         if found is not None:
             return found
-    known = app.store.leads_of(dict.fromkeys(_readings(key)))
+    known = app.store.leads_of(dict.fromkeys(readings(key)))
     if not known:
         known = _by_value(app, key)
     leads = sorted(set(known.values()))
@@ -69,7 +69,7 @@ def _stream_of_id(app: App, lead_id: str) -> str | None:
     return stream if app.store.rows_of([stream]) else None
 
 
-def _readings(key: str) -> Iterator[Identifier]:
+def readings(key: str) -> Iterator[Identifier]:
     """Yield the identifiers that *key* can mean."""
     if "@" in key and ":" not in key:
         try:
@@ -83,7 +83,7 @@ def _readings(key: str) -> Iterator[Identifier]:
     if not colon:
         return
     if kind in ("email", "phone"):
-        yield from _readings(value)
+        yield from readings(value)
         yield kind, value
     elif kind in ("subject", "external"):
         # The source may hold colons, as in https://example.com, and so may the value.

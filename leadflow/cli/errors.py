@@ -18,6 +18,7 @@ EXPECTED: Final = {
     "leadflow.paths": ("PathsUnreadable",),
     "leadflow.policies": ("PolicyInvalid",),
     "leadflow.rooms": ("Shadowed",),
+    "leadflow.rulings": ("RulingRefused",),
     "leadflow.settings": ("SettingsInvalid",),
     "leadflow.store": ("UnknownDatabase",),
     "leadflow.store.codec": ("UnknownTopic",),
