@@ -32,6 +32,7 @@ __all__ = [
     "Parsed",
     "describe_blocks",
     "describe_types",
+    "event_key",
     "parse",
     "record_key",
     "schema",
@@ -120,9 +121,14 @@ def parse(
             traits=traits,
             data=own,
         ),
-        blake2b(f"{source}\0{id_}".encode(), digest_size=16).digest(),
+        event_key(source, id_),
         blake2b(canonical, digest_size=16).digest(),
     )
+
+
+def event_key(source: str, id_: str) -> bytes:
+    """Return the idempotency key of an event: 16 bytes of ``source`` and ``id``."""
+    return blake2b(f"{source}\0{id_}".encode(), digest_size=16).digest()
 
 
 def record_key(event: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from consumers.channels import derive
 from consumers.malformed import INVALID_DATA, NO_IDENTIFIER, Malformed
 from consumers.money import check_currency, minor_units
 from consumers.registry import EventType, validator_of
+from domain.corrections import CORRECTIONS
 
 LONGEST: Final = 256
 """Characters that an identifier may have."""
@@ -67,6 +68,9 @@ def build(kind: EventType, sent: Any, source: str, subject: str | None) -> Parts
     who, traits = _person(person, source, subject, private)
     if kind.needs_identifier and (who is None or not who["keys"]):
         raise _no_identifier(who)
+    if who is not None and kind.name in CORRECTIONS and who["keys"]:
+        # it belongs to the lead of the event that it corrects, whoever it names besides
+        who["about"], who["keys"] = who["keys"], []
     return actor, actor_id, touch, who, traits, data or None
 
 

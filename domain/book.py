@@ -56,6 +56,11 @@ class PolicyBook:
         """Return the version of each policy, the base first, in the order of their instants."""
         return [policy.version for policy in self._policies]
 
+    @property
+    def shared_kinds(self) -> frozenset[str]:
+        """Return the kinds of identifier of which several values never told anybody apart."""
+        return frozenset.intersection(*(policy.shared_kinds for policy in self._policies))
+
     def find(self, version: str) -> Policy | None:
         """Return the policy of *version*, whole or by a beginning that only one has; else None."""
         found = {one.version: one for one in self._policies if one.version.startswith(version)}
@@ -77,6 +82,12 @@ def judged_alike(facts: Iterable[Fact], rules: Rules) -> bool:
     if isinstance(rules, Policy) or not rules.published:
         return True
     at = rules.at
-    return all(
-        fact.at >= fact.recorded_at or at(fact.at) is at(fact.recorded_at) for fact in facts
-    )
+    return all(fact.at >= fact.recorded_at or at(fact.at) is at(fact.recorded_at) for fact in facts)
+
+
+def judged_at(fact: Fact) -> int:
+    """Return the instant whose policy judges *fact* as it occurred.
+
+    That is when it happened, or was received if its clock ran ahead.
+    """
+    return min(fact.at, fact.recorded_at)

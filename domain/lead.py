@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from domain.band import crossing
-from domain.book import Rules
+from domain.book import Rules, judged_at
 from domain.corrections import (
     CORRECTIONS,
     MAILS,
@@ -32,6 +32,7 @@ from domain.events import (
     ThresholdCrossed,
 )
 from domain.guards import GUARDS, Case, is_intent, note_answer, opportunity_of
+from domain.ledger import Ledger
 from domain.policy import Policy
 from domain.scoring import flat_traits
 from domain.stages import Move
@@ -39,7 +40,7 @@ from domain.vocabulary import INTENT
 
 _BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
 
-_BOUNDS: Final = ("ceiling", "hot_until", "cold_until", "pending", "decided_by", "mails")
+_BOUNDS: Final = ("ceiling", "hot_until", "cold_until", "pending", "decided_by", "mails", "ledger")
 _DERIVED: Final = (*_BOUNDS, "corrected")
 
 
@@ -62,6 +63,7 @@ class Lead:
         "intent",
         "judged",
         "last",
+        "ledger",
         "mails",
         "opportunities",
         "pending",
@@ -117,6 +119,8 @@ class Lead:
         """The policy that the bounds belong to."""
         self.mails: dict[str, list[Fact]] | None = None
         """Mail acts by message, as far as a verdict on machines looks at them; None: not looked."""
+        self.ledger: Ledger | None = None
+        """What the facts earned under a policy; None: not asked yet."""
 
     def copy(self) -> "Lead":
         """Return an independent copy; facts are shared, since they never change."""
@@ -144,6 +148,7 @@ class Lead:
         self.ceiling, self.hot_until, self.cold_until = None, -1, -1
         self.pending = None
         self.mails = None
+        self.ledger = None
 
     def effective(self) -> list[Fact]:
         """Return the facts that count, as they count, in canonical order."""
@@ -541,10 +546,10 @@ def as_occurred(facts: Sequence[Fact], rules: Rules) -> tuple[Lead, list[list[Ev
     ordered = canonical(facts)
     if not ordered:
         return lead, history
-    for fact in effective(ordered, rules.at(_judged_at(ordered[-1]))):
+    for fact in effective(ordered, rules.at(judged_at(ordered[-1]))):
         if (fact.source, fact.id) in lead.seen:
             continue
-        policy = rules.at(_judged_at(fact))
+        policy = rules.at(judged_at(fact))
         if lead.decided_by is not policy:
             lead.forget_bounds()
             lead.decided_by = policy
@@ -553,8 +558,3 @@ def as_occurred(facts: Sequence[Fact], rules: Rules) -> tuple[Lead, list[list[Ev
             evolve(lead, event)
         history.append(events)
     return lead, history
-
-
-def _judged_at(fact: Fact) -> int:
-    """Return the instant whose policy judges *fact* as it occurred."""
-    return min(fact.at, fact.recorded_at)

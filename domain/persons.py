@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Final
 
+from domain.book import Rules, judged_at
 from domain.corrections import FactId, corrections, target_of
 from domain.events import Fact, Identifier, OrderKey
 from domain.identity import MERGED, RULINGS, UNMERGED, others_of
@@ -47,12 +48,12 @@ class Watch:
     ``persons`` need not be asked.
     """
 
-    __slots__ = ("_weak", "doubt", "pairs", "values")
+    __slots__ = ("_shared", "doubt", "pairs", "values")
 
-    def __init__(self, policy: Policy) -> None:
-        self._weak = policy.weak_kinds
+    def __init__(self, rules: Rules) -> None:
+        self._shared = rules.shared_kinds
         self.values: dict[str, str] = {}
-        """Kinds that are not weak to the first value there was."""
+        """Kinds that may tell people apart to the first value there was."""
         self.pairs: set[tuple[Identifier, Identifier]] = set()
         """What is joined, as far as it is known."""
         self.doubt = False
@@ -72,7 +73,7 @@ class Watch:
         keys = fact.keys
         for key in keys:
             kind, value = key
-            if kind not in self._weak and self.values.setdefault(kind, value) != value:
+            if kind not in self._shared and self.values.setdefault(kind, value) != value:
                 self.doubt = True
             if (keys[0], key) not in self.pairs:
                 self.pairs.add((keys[0], key))
@@ -97,12 +98,16 @@ def anchored(fact: Fact, policy: Policy) -> tuple[Identifier, ...]:
     return keys
 
 
-def persons(facts: Sequence[Fact], policy: Policy) -> list[list[Fact]]:
+def persons(facts: Sequence[Fact], rules: Rules) -> list[list[Fact]]:
     """Return the facts of each person, both in canonical order; *facts* likewise.
 
     Every fact is in one part: one that is voided joins nobody, but is still somebody's. A
-    correction belongs where the fact is that it corrects.
+    correction belongs where the fact is that it corrects. The policy of the last fact says which
+    kinds of identifier are unique, and which are weak.
     """
+    if not facts:
+        return []
+    policy = rules.at(judged_at(facts[-1]))
     voided = corrections(facts).voided
     groups = _Groups(policy, facts, voided)
     groups.join(_edges(facts, voided, policy))

@@ -10,12 +10,16 @@ from functools import cached_property
 from typing import Any, Final
 
 from domain.counts import ACTS, COUNTS, Act, Count
+from domain.decay import Fading, Inactivity
 from domain.events import Fact
 from domain.qualification import BANT, Framework
 from domain.stages import DEFAULT, Pack
 
 POINT: Final = 1_000_000
 """Micro-points in one point."""
+
+FULL: Final = 100 * POINT
+"""The most that either axis can reach, micro-points."""
 
 DAY: Final = 86_400_000_000
 """Microseconds in a day."""
@@ -32,6 +36,9 @@ class FitRule:
     lower-case words of ``contains``, of which the one worth most counts. ``company.size`` is
     compared by the lower end of its band against ``at_least`` steps (employees, micro-points), of
     which the one worth most counts among those reached.
+
+    With ``criterion``, one of the policy's framework, the rule looks at no attribute: it gives
+    ``satisfied`` micro-points while the latest answer satisfies the criterion.
     """
 
     name: str
@@ -39,11 +46,17 @@ class FitRule:
     points: Mapping[str, int] = field(default_factory=dict)
     contains: tuple[tuple[str, int], ...] = ()
     at_least: tuple[tuple[int, int], ...] = ()
+    criterion: str | None = None
+    satisfied: int = 0
 
 
 @dataclass(frozen=True)
 class EngagementRule:
-    """Points each time the person acts; the points halve every ``half_life``."""
+    """Points for what the person does: each time, unless the rule says otherwise.
+
+    The points halve every ``half_life``, or fade as ``fading`` says. At most one of ``once``,
+    ``distinct`` without ``count``, ``count`` and ``absent`` is set.
+    """
 
     name: str
     types: tuple[str, ...]
@@ -56,6 +69,26 @@ class EngagementRule:
     """Fields and the values of which none may be there; a missing field is no reason to refuse."""
     contains: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Fields and the lower-case words of which one must occur in the text, whatever its case."""
+    fading: Fading | None = None
+    """How the points fade, in place of halving."""
+    once: bool = False
+    """The first act alone earns the points."""
+    count: int = 0
+    """So many acts ``within`` so many microseconds earn the points once, then counting starts anew."""
+    within: int = 0
+    distinct: str | None = None
+    """The field of which each value earns the points once; with ``count``, each value counts once."""
+    absent: int = 0
+    """The points count while no act came for so many microseconds, after at least one."""
+    cap: int | None = None
+    """The micro-points that the rule can add, or take, at most."""
+    day_cap: int | None = None
+    """The micro-points, before decay, that its acts of one UTC day can earn, or lose, at most."""
+
+    @cached_property
+    def each_time(self) -> bool:
+        """Return whether every act earns the points, whatever came before it."""
+        return not (self.once or self.count or self.distinct or self.absent or self.day_cap)
 
     def matches(self, fact: Fact) -> bool:
         """Return whether *fact*, which is of one of the rule's types, earns the points."""
@@ -172,6 +205,8 @@ class Policy:
     """What a fact that captures a lead must show, by party: consent_proof, legal_basis or none."""
     consent: ConsentRules = ConsentRules()
     accounts: AccountRules = AccountRules()
+    day_cap: int | None = None
+    """The micro-points, before decay, that all acts of one UTC day together can add at most."""
     document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def at(self, instant: int) -> "Policy":  # noqa: ARG002 - the timeline of policies asks it
@@ -181,6 +216,11 @@ class Policy:
         a fold.
         """
         return self
+
+    @cached_property
+    def shared_kinds(self) -> frozenset[str]:
+        """Return the kinds of identifier of which several values tell nobody apart."""
+        return self.weak_kinds - self.unique_kinds
 
     @cached_property
     def rules_of(self) -> Mapping[str, tuple[EngagementRule, ...]]:
@@ -200,6 +240,37 @@ class Policy:
     def shortest_half_life(self) -> int:
         """Return the shortest half-life of any rule, microseconds."""
         return min((rule.half_life for rule in self.engagement_rules), default=DAY)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Return whether each act is worth the same whatever came before or will come after it.
+
+        And whether groups alone are capped, so that points are a sum over facts in any order.
+        """
+        return self.day_cap is None and all(
+            rule.each_time and rule.cap is None and not isinstance(rule.fading, Inactivity)
+            for rule in self.engagement_rules
+        )
+
+    @cached_property
+    def halves(self) -> bool:
+        """Return whether all points of engagement halve."""
+        return all(rule.fading is None for rule in self.engagement_rules)
+
+    @cached_property
+    def minds_silence(self) -> bool:
+        """Return whether some points fall while the lead does nothing and come back when it acts."""
+        return any(isinstance(rule.fading, Inactivity) for rule in self.engagement_rules)
+
+    @cached_property
+    def absence_gain(self) -> int:
+        """Return the micro-points that can be gained by doing nothing."""
+        return sum(max(rule.points, 0) for rule in self.engagement_rules if rule.absent)
+
+    @cached_property
+    def asks_criteria(self) -> bool:
+        """Return whether a rule of fit asks for a criterion of qualification."""
+        return any(rule.criterion is not None for rule in self.fit_rules)
 
     @cached_property
     def rules_at_once(self) -> int:

@@ -275,7 +275,7 @@ def test_a_snapshot_and_its_tail_are_the_full_fold(
         kit.quick_folder() as folder,
         kit.opened(kit.new_sqlite(folder, sqlite_template)) as store,
     ):
-        patch.setattr("consumers.intake.SNAPSHOT_EVERY", every)
+        patch.setattr("consumers.families.SNAPSHOT_EVERY", every)
         take(store, values, batch=batch, cached=0)
         with_snapshots = kit.leads_in(store)
         store.drop_snapshots()
@@ -370,7 +370,7 @@ def test_a_lead_that_grows_slowly_gets_its_snapshot(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Versions since the last snapshot count, not those since the lead came into memory."""
-    monkeypatch.setattr("consumers.intake.SNAPSHOT_EVERY", 5)
+    monkeypatch.setattr("consumers.families.SNAPSHOT_EVERY", 5)
     for number in range(7):
         take(store, [sent(f"e{number}", email="ada@example.com")], start=number)
 

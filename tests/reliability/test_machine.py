@@ -74,7 +74,7 @@ def test_the_promises_hold_whatever_happens(
     """And all of it did happen: a machine that never met a fault would prove nothing."""
     hits.clear()
     count_conflicts(monkeypatch)
-    monkeypatch.setattr("consumers.intake.SNAPSHOT_EVERY", 4)
+    monkeypatch.setattr("consumers.families.SNAPSHOT_EVERY", 4)
     for number in range(1, MOST_ROUNDS + 1):
         run(template, EXAMPLES, number, shrink=True)
         if number >= ROUNDS and not never_hit():

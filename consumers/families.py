@@ -1,0 +1,293 @@
+"""Families in memory: which facts belong together, and the lead or leads that they make.
+
+A family is all that shares identifiers; the store keeps it as one lead of one or more streams. It
+mostly is one person, and its facts are decided one by one as they come. Where something tells
+several people apart (``domain.persons``), each is decided as it occurred, once a batch.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from consumers.contract import event_key
+from consumers.ledger import Batch, Ledger, Stored
+from domain.book import Rules
+from domain.corrections import target_of
+from domain.events import Event, Fact, Identifier
+from domain.identity import lead_id, linked, stream_of
+from domain.lead import Lead, absorb, as_occurred, canonical, decide, evolve, merge, restate
+from domain.persons import Watch, persons
+
+SNAPSHOT_EVERY: Final = 1_000
+"""Events of a lead between snapshots; shorter histories fold in a few milliseconds."""
+
+
+class Incoming(NamedTuple):
+    """A fact that is new."""
+
+    fact: Fact
+    keys: tuple[Identifier, ...]
+    """All identifiers that it links."""
+    key: bytes
+    """Digest of source and id."""
+    body: bytes
+    """Digest of the content."""
+
+
+@dataclass(slots=True)
+class Family:
+    """A family in the cache."""
+
+    lead: Lead
+    """The fold of all its facts, in the order of the log; its only lead, if it is not divided."""
+    versions: dict[str, int]
+    """The last version of the family's own stream and of each stream merged into it."""
+    snapshot_at: int
+    watch: Watch
+    identifiers: set[Identifier] = field(default_factory=set)
+    people: int = 1
+    waiting: list[Incoming] = field(default_factory=list)
+    """Facts of the batch that wait for the others, since they may tell who is who."""
+
+
+class Families:
+    """The families met lately, and those of the batch at hand.
+
+    Per batch: ``prepare``, then ``take`` every fact, then ``settle``.
+    """
+
+    def __init__(self, ledger: Ledger, capacity: int) -> None:
+        self.opened = self.merged = 0
+        """Leads that the batch has opened, and that turned out to be one with another."""
+        self.live: dict[str, Family] = {}
+        """By own stream, the longest unused first."""
+        self.lead_of: dict[Identifier, str] = {}
+        self.cached = 0
+        """Facts in memory."""
+        self._ledger = ledger
+        self._capacity = capacity
+        self._touched: dict[str, Family] = {}
+        self._alias: dict[str, str] = {}
+        self._placed: dict[bytes, str] | None = None
+        self._awaited: dict[bytes, str] = {}
+
+    def forget(self) -> None:
+        """Drop what is remembered: it may not be what is stored."""
+        self.live.clear()
+        self.lead_of.clear()
+        self.cached = 0
+
+    def evict(self) -> None:
+        """Forget the families that were touched longest ago until the cache fits."""
+        while self.cached > self._capacity and self.live:
+            family = self.live.pop(next(iter(self.live)))
+            self.cached -= len(family.lead.facts)
+            for identifier in family.identifiers:
+                self.lead_of.pop(identifier, None)
+
+    # --- before the facts of a batch ---
+
+    def prepare(self, incoming: Iterable[Incoming], batch: Batch, rules: Rules) -> None:
+        """Bring the families that *incoming* belong to into memory, with one query each way."""
+        incoming = list(incoming)
+        self.opened = self.merged = 0
+        self._touched, self._alias = {}, {}
+        unknown = {key for one in incoming for key in one.keys if key not in self.lead_of}
+        if unknown:
+            self.lead_of.update(self._ledger.leads_of(unknown))
+        wanted = self._corrected(incoming, batch)
+        for one in incoming:
+            if one.keys:
+                for identifier in one.keys:
+                    lead = self.lead_of.get(identifier)
+                    if lead is not None and lead not in self.live:
+                        wanted[lead] = None
+            else:
+                wanted[stream_of(one.fact)] = None
+        missing = [lead for lead in wanted if lead not in self.live]
+        if missing:
+            for lead, stored in self._ledger.load(missing).items():
+                self._remember(lead, stored, rules)
+
+    def _corrected(self, incoming: Iterable[Incoming], batch: Batch) -> dict[str, None]:
+        """Look for what is corrected, and for corrections that wait; return their families."""
+        targets = {
+            event_key(*target) for one in incoming if (target := target_of(one.fact)) is not None
+        }
+        batch.corrections = self._ledger.corrections()
+        self._placed = dict(self._ledger.places(targets)) if targets else None
+        self._awaited = {}
+        if batch.corrections:
+            self._awaited.update(self._ledger.corrections_of([one.key for one in incoming]))
+        return dict.fromkeys([*(self._placed or {}).values(), *self._awaited.values()])
+
+    def _remember(self, lead: str, stored: Stored, rules: Rules) -> Family:
+        watch = Watch(rules)
+        family = Family(stored.lead, stored.versions, stored.snapshot, watch)
+        for fact in stored.lead.facts:
+            watch.add(fact)
+            for identifier in linked(fact):
+                family.identifiers.add(identifier)
+                self.lead_of[identifier] = lead
+        if watch.doubt:
+            family.people = len(persons(canonical(stored.lead.facts), rules))
+        self.live[lead] = family
+        self.cached += len(stored.lead.facts)
+        return family
+
+    # --- fact by fact ---
+
+    def take(self, one: Incoming, batch: Batch, rules: Rules) -> None:
+        """Decide one fact, or let it wait for the end of the batch."""
+        lead, others, unknown = self._families_of(one, batch)
+        family = self.live.get(lead)
+        if family is None:
+            family = self._remember(lead, Stored(Lead(), {lead: 0}), rules)
+            self.opened += bool(one.keys)
+        for other in others:
+            self._join(lead, family, other, one.fact, batch, rules)
+        self._touched[lead] = family
+        for key in unknown:
+            self.lead_of[key] = lead
+            family.identifiers.add(key)
+            batch.identifiers.append((*key, lead))
+        if self._placed is not None:
+            self._placed[one.key] = lead
+        tells = family.watch.add(one.fact) or bool(others) or one.fact.order < family.lead.last
+        if family.waiting or family.people > 1 or (tells and family.watch.doubt):
+            family.waiting.append(one)
+        else:
+            self._append(
+                lead,
+                family,
+                one,
+                decide(family.lead, one.fact, rules.at(one.fact.recorded_at)),
+                batch,
+            )
+
+    def _families_of(self, one: Incoming, batch: Batch) -> tuple[str, list[str], list[Identifier]]:
+        """Return the family of a fact, those that it joins to it, and identifiers that are new."""
+        found: list[str] = []
+        unknown: list[Identifier] = []
+        for key in one.keys:
+            known = self.lead_of.get(key)
+            if known is None:
+                unknown.append(key)
+            elif known not in found:
+                found.append(known)
+        if self._awaited and (waiting := self._awaited.get(one.key)) is not None:
+            waiting = self._alias.get(waiting, waiting)
+            if waiting not in found:
+                found.append(waiting)
+            if not found or found == [waiting]:
+                found = [lead_id(one.keys[0]) if one.keys else stream_of(one.fact), *found]
+        if self._placed is not None and (target := target_of(one.fact)) is not None:
+            corrected = event_key(*target)
+            place = self._placed.get(corrected) or self._awaited.get(corrected)
+            if place is None:
+                place = stream_of(one.fact)
+                self._awaited[corrected] = place
+                batch.waiting.append((corrected, place))
+            place = self._alias.get(place, place)
+            found = [place, *(other for other in found if other != place)]
+        if not found:
+            found = [lead_id(one.keys[0]) if one.keys else stream_of(one.fact)]
+        return found[0], found[1:], unknown
+
+    def _join(
+        self, lead: str, family: Family, other: str, fact: Fact, batch: Batch, rules: Rules
+    ) -> None:
+        """Let the family *other* end in *lead*: its facts belong to it from now on."""
+        ending = self.live.pop(other)
+        self._touched.pop(other, None)
+        goes_on, ends = merge(family.lead, lead, ending.lead, other, fact, rules)
+        family.versions[lead] += 1
+        ending.versions[other] += 1
+        batch.events.append((lead, family.versions[lead], goes_on))
+        batch.events.append((other, ending.versions[other], ends))
+        absorb(family.lead, ending.lead)
+        evolve(family.lead, goes_on)
+        family.versions |= ending.versions
+        family.identifiers |= ending.identifiers
+        family.watch.join(ending.watch)
+        family.waiting += ending.waiting
+        if ending.identifiers:
+            self.merged += 1
+            family.people += ending.people - 1
+        batch.merged = [
+            (stream, lead if owner == other else owner) for stream, owner in batch.merged
+        ]
+        batch.merged.append((other, lead))
+        self._alias = {
+            stream: lead if owner == other else owner for stream, owner in self._alias.items()
+        }
+        self._alias[other] = lead
+        if self._placed is not None:
+            self._placed = {
+                key: lead if owner == other else owner for key, owner in self._placed.items()
+            }
+        for identifier in ending.identifiers:
+            self.lead_of[identifier] = lead
+            batch.moved.append((*identifier, lead))
+
+    def _append(
+        self, lead: str, family: Family, one: Incoming, events: Iterable[Event], batch: Batch
+    ) -> None:
+        """Put a fact and the decisions that it leads to into the batch."""
+        version = family.versions[lead]
+        for event in events:
+            version += 1
+            batch.events.append((lead, version, event))
+            evolve(family.lead, event)
+        family.versions[lead] = version
+        self.cached += 1
+        batch.seen.append((one.key, one.body, lead))
+
+    # --- after the facts of a batch ---
+
+    def settle(self, batch: Batch, rules: Rules) -> None:
+        """Decide the facts that wait, and take snapshots of long histories."""
+        for lead, family in self._touched.items():
+            if family.waiting:
+                self._settle(lead, family, batch, rules)
+            del self.live[lead]
+            self.live[lead] = family  # the cache is in the order of last use
+            version = family.versions[lead]
+            # A lead made of several streams is always read whole.
+            if version - family.snapshot_at >= SNAPSHOT_EVERY and len(family.versions) == 1:
+                batch.snapshots.append((lead, version, family.lead))
+                family.snapshot_at = version
+
+    def _settle(self, lead: str, family: Family, batch: Batch, rules: Rules) -> None:
+        waiting, family.waiting = family.waiting, []
+        facts = canonical([*family.lead.facts, *(one.fact for one in waiting)])
+        parts = persons(facts, rules)
+        before, family.people = family.people, len(parts)
+        self.opened += max(0, len(parts) - before)
+        if before == len(parts) == 1:
+            for one in waiting:
+                policy = rules.at(one.fact.recorded_at)
+                self._append(lead, family, one, decide(family.lead, one.fact, policy), batch)
+            return
+        fresh = {(one.fact.source, one.fact.id) for one in waiting}
+        follows: dict[tuple[str, str], list[Event]] = {}
+        known = Lead()
+        for part in parts:
+            if fresh.isdisjoint((fact.source, fact.id) for fact in part):
+                continue
+            known, history = as_occurred(part, rules)
+            follows |= {(events[0].source, events[0].id): events[1:] for events in history}
+        for one in waiting:
+            decisions = follows.get((one.fact.source, one.fact.id), [])
+            self._append(lead, family, one, [one.fact, *decisions], batch)
+        if len(parts) == 1:
+            fact = waiting[-1].fact
+            whole = restate(known, fact, rules.at(fact.recorded_at).version, "one_person")
+            family.versions[lead] += 1
+            batch.events.append((lead, family.versions[lead], whole))
+            evolve(family.lead, whole)
+
+
+def incoming(fact: Fact, key: bytes, body: bytes) -> Incoming:
+    """Return a new fact with what it links."""
+    return Incoming(fact, linked(fact), key, body)
