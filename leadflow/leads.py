@@ -39,6 +39,7 @@ from domain.scoring import (
 )
 from leadflow.amounts import decimal_text, points
 from leadflow.instants import rfc3339
+from leadflow.stage_history import cycles_document, qualification_document
 from leadflow.store.base import Store
 from leadflow.store.codec import decode
 from leadflow.summaries import summary
@@ -229,6 +230,11 @@ def show(dossier: Dossier) -> dict[str, Any]:
         "last_touch": _touch(touches[-1]) if touches else None,
         "opportunities": [_opportunity(row) for row in dossier.rows.opportunities],
         "consent": consent(dossier.facts),
+        "qualification": qualification_document(lead.effective(), dossier.policy, lead.criteria),
+        "cycles": cycles_document(
+            (one for decisions in dossier.decisions.values() for one in decisions),
+            dossier.occurred,
+        ),
         "events": len(dossier.facts),
     }
 

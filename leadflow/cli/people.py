@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console, Group
 
+from leadflow.cli import duplicates
 from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, session, table
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ Key = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to *app*."""
-    group = typer.Typer(no_args_is_help=True, help="Look at one lead.")
+    group = typer.Typer(no_args_is_help=True, help="Look at one lead, and say who is who.")
     group.command(epilog="Example: leadflow lead show ada@example.com")(show)
     group.command(epilog="Example: leadflow lead timeline crm:1042 --as-of 2026-01-31")(timeline)
     group.command(epilog="Example: leadflow lead explain +49301234567")(explain)
+    duplicates.register_rulings(group)
     app.add_typer(group, name="lead")
 
 
@@ -95,7 +97,38 @@ def _show(console: Console, document: dict[str, Any], key: str) -> None:
     ]
     if consents:
         console.print(table(None, ["consent", "channel", "granted", "=since"], consents))
+    _cycles(console, document["cycles"])
+    _qualification(console, document["qualification"])
     console.print(f"Next: leadflow lead timeline {key}", style="dim", markup=False)
+
+
+def _cycles(console: Console, cycles: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            f"{cycle['cycle']} ({cycle['kind']})",
+            stage["stage"],
+            "reached" if stage["implied"] else stage["first_entered_at"],
+            stage["exited_at"],
+            None if stage["dwell_seconds"] is None else f"{stage['dwell_seconds'] / 86_400:.1f}",
+        )
+        for cycle in cycles
+        for stage in cycle["stages"]
+    ]
+    if rows:
+        columns = ["cycle", "stage", "=entered", "=left", ">days"]
+        console.print(table(None, columns, rows))
+
+
+def _qualification(console: Console, known: dict[str, Any]) -> None:
+    rows = [
+        (one["criterion"], one["satisfied"], one["value"], one["at"])
+        for one in known["criteria"]
+        if one["id"] is not None
+    ]
+    if rows:
+        console.print(table(None, [known["framework"], "satisfied", "answer", "=when"], rows))
+        missing = ", ".join(known["missing"]) or "nothing"
+        console.print(f"missing: {missing}; {known['needed']} needed", markup=False)
 
 
 def timeline(
