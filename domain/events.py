@@ -143,6 +143,8 @@ class PolicyPublished:
     reason: str
     previous: str | None = None
     """The version in force before; None for what was in force before the first publication."""
+    approved_by: tuple[str, ...] = ()
+    """Who agreed beside the one who published."""
 
     @property
     def source(self) -> str:
@@ -156,6 +158,7 @@ class PolicyPublished:
 
 
 POLICY_TOPIC: Final = "policy.published"
+
 
 @dataclass(frozen=True, slots=True)
 class LeadRestated:

@@ -35,6 +35,10 @@ class PolicyUnchanged(Exception):
     """What is to be published is in force already; the message names the version."""
 
 
+class VersionUnknown(Exception):
+    """No policy goes by the version asked for."""
+
+
 class _Recorded(msgspec.Struct):
     """The part of a stored event that tells when the log received it."""
 
@@ -59,6 +63,7 @@ class Entry:
     """None: nothing was ever published, this is the configured policy."""
     by: str | None
     reason: str | None
+    approved_by: tuple[str, ...] = ()
 
 
 def read_book(store: Store, base: Policy) -> PolicyBook:
@@ -84,7 +89,14 @@ def _parsed(version: str, document: bytes) -> Policy:
 
 
 def publish(
-    store: Store, base: Policy, policy: Policy, *, by: str, reason: str, now: int
+    store: Store,
+    base: Policy,
+    policy: Policy,
+    *,
+    by: str,
+    reason: str,
+    now: int,
+    approved_by: Sequence[str] = (),
 ) -> PolicyPublished:
     """Make *policy* the one in force from *now* on, microseconds UTC; return what was stored.
 
@@ -101,7 +113,9 @@ def publish(
     for attempt in range(1, _TRIES + 1):
         book = read_book(store, base)
         if book.current.version == policy.version:
-            raise PolicyUnchanged(f"policy {policy.version} is in force already")
+            raise PolicyUnchanged(
+                f"policy {policy.version} is in force already: nothing to publish"
+            )
         head, latest = _recorded_last(store, head, latest)
         event = PolicyPublished(
             version=policy.version,
@@ -111,6 +125,7 @@ def publish(
             by=by,
             reason=reason,
             previous=book.current.version,
+            approved_by=tuple(approved_by),
         )
         events = [event]
         if not book.published:
@@ -158,6 +173,7 @@ def entries(book: PolicyBook) -> list[Entry]:
             published_at=event.recorded_at,
             by=event.by,
             reason=event.reason,
+            approved_by=event.approved_by,
         )
         for number, (event, until) in enumerate(
             zip(book.published, [*starts[1:], None], strict=True), 1
@@ -165,9 +181,20 @@ def entries(book: PolicyBook) -> list[Entry]:
     ]
 
 
-def find(book: PolicyBook, version: str) -> Policy | None:
-    """Return the policy of *version*: its number, its whole name, or a beginning of one name."""
+def find(book: PolicyBook, version: str) -> Policy:
+    """Return the policy of *version*: its number, its whole name, or a beginning of one name.
+
+    Raises VersionUnknown.
+    """
+    found: Policy | None = None
     if version.isascii() and version.isdigit():
-        found = [entry.policy for entry in entries(book) if entry.number == int(version)]
-        return found[0] if found else None
-    return book.find(version)
+        numbered = [entry.policy for entry in entries(book) if entry.number == int(version)]
+        found = numbered[0] if numbered else None
+    else:
+        found = book.find(version)
+    if found is None:
+        raise VersionUnknown(
+            f"no policy of version {version!r} was ever in force, or several begin so;"
+            " `leadflow policy list` names them"
+        )
+    return found

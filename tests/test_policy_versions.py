@@ -22,7 +22,15 @@ from domain.policy import DAY, Policy
 from domain.scoring import score
 from leadflow.leads import explain, open_dossier, timeline
 from leadflow.policies import load_policy, policy_of
-from leadflow.policy_book import FIRST, PolicyUnchanged, entries, find, publish, read_book
+from leadflow.policy_book import (
+    FIRST,
+    PolicyUnchanged,
+    VersionUnknown,
+    entries,
+    find,
+    publish,
+    read_book,
+)
 from leadflow.store import migrate, open_store
 from leadflow.store.base import Store
 from leadflow.store.codec import decode, encode
@@ -113,7 +121,9 @@ def test_the_first_publication_brings_the_policy_before_it_along(lite: Store) ->
     assert [BASE, BASE, EAGER] == [book.at(at) for at in (FIRST, NOW - 1, NOW)]
     assert [(None, NOW), (NOW, None)] == [(one.since, one.until) for one in entries(book)]
     assert EAGER == find(book, "2") == find(book, EAGER.version) == find(book, "eager")
-    assert find(book, "3") is None
+    for unknown in ("0", "3", "none"):
+        with pytest.raises(VersionUnknown, match="policy list"):
+            find(book, unknown)
 
 
 def test_publishing_again_what_is_in_force_changes_nothing(store: Store) -> None:
@@ -190,7 +200,6 @@ def test_a_batch_decided_by_a_replaced_policy_is_a_conflict_and_writes_nothing(
     fact = Fact("page.viewed", "/test", "1", NOW, NOW)
     for stale in (Batch(policy_version=0), Batch(log_head=head - 1)):
         stale.events = [("lead", 1, fact)]
-        stale.seen = [(b"key", b"body")]
         with pytest.raises(Conflict):
             store.commit(stale)
     assert head == store.head()

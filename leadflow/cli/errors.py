@@ -17,6 +17,7 @@ EXPECTED: Final = {
     "leadflow.leads": ("LeadUnknown",),
     "leadflow.paths": ("PathsUnreadable",),
     "leadflow.policies": ("PolicyInvalid",),
+    "leadflow.policy_book": ("PolicyUnchanged", "VersionUnknown"),
     "leadflow.rooms": ("Shadowed",),
     "leadflow.rulings": ("RulingRefused",),
     "leadflow.settings": ("SettingsInvalid",),
