@@ -1,8 +1,16 @@
-"""Half-life decay in integers: the same weight on every machine, to the last bit.
+"""Decay in integers and fractions: the same weight on every machine, to the last bit.
 
-The platform's `exp2` differs between C libraries in the last place, and a score or a
+Points halve, fall by steps, count for a while, or wait for the lead to go quiet. Of halving the
+power is what is hard: the platform's `exp2` differs between C libraries in the last place, and a score or a
 credit that hangs on it could not be reproduced; so the power is made of integers alone.
 """
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+MONTH: Final = 30 * 86_400_000_000
+"""Microseconds in a month of a linear decay: 30 days, so that every month is as long as the next."""
 
 ONE = 1 << 64
 """The weight of something that has just happened: weights are counted in parts of it."""
@@ -69,9 +77,76 @@ def decay(amount: int, elapsed_us: int, half_life_us: int) -> int:
     return _round_shift(amount * half_life_weight(elapsed_us, half_life_us), 64)
 
 
+def divide(numerator: int, denominator: int) -> int:
+    """Return the quotient rounded half to even; *denominator* is positive."""
+    quotient, rest = divmod(numerator, denominator)
+    twice = 2 * rest
+    if twice > denominator or (twice == denominator and quotient & 1):
+        quotient += 1
+    return quotient
+
+
 def _round_shift(value: int, bits: int) -> int:
     """Return value / 2**bits, rounded half to even."""
     whole = value >> bits
     twice = (value - (whole << bits)) << 1
     unit = 1 << bits
     return whole + 1 if twice > unit or (twice == unit and whole & 1) else whole
+
+
+# --- the ways in which points fade ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """So many percent of the points are lost with every month of 30 days that is over."""
+
+    percent_a_month: int
+
+    def left(self, elapsed_us: int) -> Fraction:
+        """Return the share that is left after *elapsed_us* microseconds."""
+        return Fraction(max(0, 100 - self.percent_a_month * (elapsed_us // MONTH)), 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Everything counts for so long, the last microsecond included, and then nothing."""
+
+    time: int
+
+    def left(self, elapsed_us: int) -> Fraction:
+        """Return the share that is left after *elapsed_us* microseconds."""
+        return Fraction(1 if elapsed_us <= self.time else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Inactivity:
+    """The points wait for the lead: they fall only while it does nothing.
+
+    What elapses is the time since the lead's last act under any rule of engagement, not since the
+    act that earned the points. From ``floor_after`` microseconds on ``floor_percent`` are left,
+    from ``zero_after`` on nothing.
+    """
+
+    floor_after: int
+    floor_percent: int
+    zero_after: int
+
+    def left(self, elapsed_us: int) -> Fraction:
+        """Return the share that is left after *elapsed_us* microseconds without an act."""
+        if elapsed_us >= self.zero_after:
+            return Fraction(0)
+        return Fraction(self.floor_percent if elapsed_us >= self.floor_after else 100, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """The points never fade."""
+
+    def left(self, elapsed_us: int) -> Fraction:  # noqa: ARG002 - asked as the others are
+        """Return all of them, however long it was ago."""
+        return Fraction(1)
+
+
+Fading = Linear | Window | Inactivity | Lasting
+"""How points fade that do not halve."""

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain.counts import PERSON
 from domain.events import Fact
+from domain.ledger import in_canonical_order
 from domain.policy import Policy
-from domain.qualification import is_satisfied, plain_name
+from domain.qualification import is_satisfied, plain_name, satisfied
 from domain.scoring import fit, flat_traits
 from domain.vocabulary import INTENT
 
@@ -79,7 +80,12 @@ def _fit_and_engagement(case: Case) -> bool:
     traits = case.lead.traits
     if case.fact.traits:
         traits = {**traits, **dict(flat_traits(case.fact.traits))}
-    return fit(traits, case.policy) >= case.policy.mql_fit
+    answered: frozenset[str] = frozenset()
+    if case.policy.asks_criteria:
+        # all answers ever given, as an explanation of the score counts them
+        facts = in_canonical_order([*case.lead.effective(), case.fact])
+        answered = satisfied(facts, case.policy.framework)
+    return fit(traits, case.policy, answered) >= case.policy.mql_fit
 
 
 def _criteria(case: Case) -> int:

@@ -9,10 +9,13 @@ canonical order.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import takewhile
 from typing import Any, Final
 
 from domain.book import Rules, judged_alike
+from domain.corrections import effective
+from domain.decay import divide
 from domain.events import (
     Decision,
     Event,
@@ -22,17 +25,16 @@ from domain.events import (
     StageEntered,
     topic_of,
 )
+from domain.forecast import forecast as forecast_of
 from domain.identity import known_by, lead_id
 from domain.lead import Lead, as_occurred, canonical, fold, fold_streams
-from domain.policy import Policy
+from domain.ledger import Contribution, Ledger
+from domain.policy import DAY, Policy
+from domain.qualification import criterion_of, is_satisfied
 from domain.scoring import (
-    FULL,
-    Contribution,
     Score,
-    contributions,
-    decayed,
-    engagement,
     fit,
+    fit_contributions,
     flat_traits,
     score_of,
     total_of,
@@ -77,6 +79,8 @@ class Dossier:
     rules: Rules
     at: int
     """The instant that scores are told for, microseconds UTC."""
+    _counted: list[Fact] | None = None
+    _ledger: Ledger | None = None
     _contributions: list[Contribution] | None = None
 
     @property
@@ -84,15 +88,32 @@ class Dossier:
         """Return the policy in force at the instant of the dossier."""
         return self.rules.at(self.at)
 
+    def counted(self) -> list[Fact]:
+        """Return the facts that had happened by then and count, as they count, in order."""
+        if self._counted is None:
+            past = [fact for fact in self.facts if fact.at <= self.at]
+            self._counted = effective(past, self.policy)
+        return self._counted
+
+    def ledger(self) -> Ledger:
+        """Return what the facts earned under the policy of the instant; worked out once."""
+        if self._ledger is None:
+            self._ledger = Ledger(self.policy, self.counted())
+        return self._ledger
+
     def contributions(self) -> list[Contribution]:
         """Return what each fact adds to the score at the instant of the dossier; worked out once."""
         if self._contributions is None:
-            self._contributions = contributions(self.facts, self.policy, self.at)
+            self._contributions = [
+                *fit_contributions(self.counted(), self.policy),
+                *self.ledger().contributions(self.at),
+            ]
         return self._contributions
 
     def score(self) -> Score:
         """Return the score at the instant of the dossier."""
-        return total_of(self.contributions(), self.policy)
+        fits = sum(part.counted for part in fit_contributions(self.counted(), self.policy))
+        return score_of(fits, self.ledger().engagement(self.at), self.policy)
 
 
 def open_dossier(
@@ -362,42 +383,43 @@ def _scores(dossier: Dossier) -> list[Score]:
 
     What a fact earns is looked up once, so that each instant costs its decay alone.
     """
-    policy = dossier.rules.at(dossier.facts[0].at)
-    earned: list[tuple[int, int, int, str]] = []
+    counted = {(fact.source, fact.id): fact for fact in effective(dossier.facts, dossier.policy)}
+    policy: Policy | None = None
+    past: list[Fact] = []
     traits: dict[str, Any] = {}
-    fits = fit(traits, policy)
     found = []
-    for n, fact in enumerate(dossier.facts):
-        in_force = dossier.rules.at(fact.at)
-        changed = in_force is not policy
-        if changed:  # the new policy judges all that happened so far
-            policy, earned = in_force, []
-        if fact.traits:
-            traits.update(flat_traits(fact.traits))
-        if fact.traits or changed:
-            fits = fit(traits, policy)
-        earned += [
-            (one.at, rule.points, rule.half_life, rule.group)
-            for one in (dossier.facts[: n + 1] if changed else (fact,))
-            for rule in policy.rules_of.get(one.type, ())
-            if rule.matches(one)
-        ]
-        found.append(score_of(fits, _engagement(earned, policy, fact.at), policy))
+    for reported, *_ in dossier.occurred:
+        fact = counted.get((reported.source, reported.id))
+        in_force = dossier.rules.at(reported.at)
+        if policy is not in_force:  # the new policy judges all that happened so far
+            policy = in_force
+            ledger = Ledger(policy, past)
+            answers = dict(filter(None, (_answer(one, policy) for one in past)))
+            fits = fit(traits, policy, _satisfied(answers))
+        if fact is not None:
+            past.append(fact)
+            ledger.add(fact)
+            answer = _answer(fact, policy)
+            if answer is not None:
+                answers.update([answer])
+            if fact.traits:
+                traits.update(flat_traits(fact.traits))
+            if fact.traits or answer is not None:
+                fits = fit(traits, policy, _satisfied(answers))
+        found.append(score_of(fits, ledger.engagement(reported.at), policy))
     return found
 
 
-def _engagement(earned: Sequence[tuple[int, int, int, str]], policy: Policy, at: int) -> int:
-    gains: dict[str, int] = {}
-    total = 0
-    for since, worth, half_life, group in earned:
-        left = decayed(worth, at - since, half_life)
-        if left < 0:
-            total += left
-        else:
-            gains[group] = gains.get(group, 0) + left
-    caps = policy.group_caps
-    total += sum(min(gain, caps.get(group, FULL)) for group, gain in gains.items())
-    return min(max(total, 0), FULL)
+def _answer(fact: Fact, policy: Policy) -> tuple[str, bool] | None:
+    """Return the criterion that a fact answers and whether it satisfies it, or None."""
+    if fact.type != "qualification.answered":
+        return None
+    criterion = criterion_of(fact, policy.framework)
+    return None if criterion is None else (criterion, is_satisfied(fact))
+
+
+def _satisfied(answers: Mapping[str, bool]) -> frozenset[str]:
+    return frozenset(criterion for criterion, yes in answers.items() if yes)
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
@@ -427,10 +449,9 @@ def explain(dossier: Dossier) -> dict[str, Any]:
 
     What is counted sums to fit and engagement exactly.
     """
-    facts, policy, at = dossier.facts, dossier.policy, dossier.at
     parts, found = dossier.contributions(), dossier.score()
-    if found.engagement != engagement(facts, policy, at):
-        raise AssertionError("the contributions do not sum to the engagement")
+    if found != total_of(parts, dossier.policy):
+        raise AssertionError("the contributions do not sum to the score")
     entered = _stage_entered(dossier)
     return {
         "lead_id": dossier.lead_id,
@@ -444,7 +465,9 @@ def explain(dossier: Dossier) -> dict[str, Any]:
                 "id": part.id,
                 "occurred_at": rfc3339(part.at),
                 "points": points(part.points),
+                "factor": _decimal(part.factor),
                 "decayed": points(part.decayed),
+                "cap_loss": points(part.cap_loss),
                 "counted": points(part.counted),
             }
             for part in parts
@@ -458,6 +481,12 @@ def explain(dossier: Dossier) -> dict[str, Any]:
             "id": None if entered is None else entered.id,
         },
     }
+
+
+def _decimal(share: Fraction) -> str:
+    """Return a share from 0 to 1 as a decimal with nine digits at most, rounded half to even."""
+    whole, rest = divmod(divide(share.numerator * 10**9, share.denominator), 10**9)
+    return f"{whole}.{rest:09}".rstrip("0").rstrip(".")
 
 
 def _stage_entered(dossier: Dossier) -> StageEntered | None:
@@ -482,3 +511,34 @@ def _stage_entered(dossier: Dossier) -> StageEntered | None:
         if isinstance(event, StageEntered) and event.stage == lead.stage
     ]
     return entries[-1] if entries else None
+
+
+# --- forecast -----------------------------------------------------------------------------------
+
+
+def forecast(dossier: Dossier) -> dict[str, Any]:
+    """Return the document of `leadflow lead forecast`: what the score will do if nothing happens.
+
+    ``days`` are counted from ``as_of``, rounded to three decimals; ``at`` is exact. Both are null
+    for a threshold that will never be crossed.
+    """
+    return {
+        "lead_id": dossier.lead_id,
+        "as_of": rfc3339(dossier.at),
+        "policy": dossier.policy.version,
+        "score": score_document(dossier.score()),
+        "in_band": dossier.decided.hot,
+        "thresholds": [
+            {
+                "threshold": one.threshold,
+                "points": points(one.points),
+                "reached": one.reached,
+                "direction": one.direction,
+                "at": None if one.at is None else rfc3339(one.at),
+                "days": None
+                if one.at is None
+                else divide((one.at - dossier.at) * 1_000, DAY) / 1_000,
+            }
+            for one in forecast_of(dossier.ledger(), dossier.at)
+        ],
+    }

@@ -8,21 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.decay import decay, divide
 from domain.events import Fact
 from domain.lead import canonical
-from domain.policy import DAY, POINT, EngagementRule, FitRule, Policy
+from domain.ledger import Contribution, gains_and_losses
+from domain.policy import DAY, FULL, POINT, EngagementRule, FitRule, Policy
 from domain.scoring import (
-    FULL,
-    Contribution,
     band_start,
     contributions,
-    decayed,
-    divide,
     engagement,
     fit,
     fit_points,
     flat_traits,
-    gains_and_losses,
     score,
 )
 from tests.examples import DEMO, HOUR, NEWSLETTER, POLICY, PRICING, START, VP, fact, small_policy
@@ -283,7 +280,7 @@ def test_a_score_has_two_axes_a_grade_and_their_sum() -> None:
     at_demo = score([NEWSLETTER, DEMO, PRICING], POLICY, PRICING.at)
 
     assert at_demo.fit == 25 * POINT
-    assert at_demo.engagement == 60_000_000 + decayed(5 * POINT, 3 * DAY, 30 * DAY)
+    assert at_demo.engagement == 60_000_000 + decay(5 * POINT, 3 * DAY, 30 * DAY)
     assert at_demo.total == at_demo.fit + at_demo.engagement
     assert at_demo.grade == "C2"
 
@@ -398,7 +395,7 @@ def test_caps_hold_for_what_counts(history: list[Fact], policy: Policy, as_of: i
     for one in history:
         for each in policy.rules_of.get(one.type, ()):
             if each.matches(one) and each.points > 0 and one.at <= as_of:
-                left = decayed(each.points, as_of - one.at, each.half_life)
+                left = decay(each.points, as_of - one.at, each.half_life)
                 groups[each.group] = groups.get(each.group, 0) + left
 
     assert gains == sum(

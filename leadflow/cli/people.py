@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: leadflow lead show ada@example.com")(show)
     group.command(epilog="Example: leadflow lead timeline crm:1042 --as-of 2026-01-31")(timeline)
     group.command(epilog="Example: leadflow lead explain +49301234567")(explain)
+    group.command(epilog="Example: leadflow lead forecast ada@example.com")(forecast)
     duplicates.register_rulings(group)
     app.add_typer(group, name="lead")
 
@@ -37,9 +38,7 @@ def _dossier(ctx: typer.Context, key: str, as_of: int | None, known_at: int | No
 
     with session(ctx).app() as app:
         stream = stream_of_key(app, key)
-        return open_dossier(
-            app.store, app.rules, stream, now=now(), as_of=as_of, known_at=known_at
-        )
+        return open_dossier(app.store, app.rules, stream, now=now(), as_of=as_of, known_at=known_at)
 
 
 def show(
@@ -201,15 +200,53 @@ def _explain(console: Console, document: dict[str, Any], key: str) -> None:
             one["rule"],
             one["occurred_at"],
             f"{one['points']:g}",
+            f"{float(one['factor']):.3f}",
             f"{one['decayed']:.3f}",
+            f"{one['cap_loss']:.3f}",
             f"{one['counted']:.3f}",
         )
         for one in document["contributions"]
     ]
-    columns = ["axis", "rule", "=when", ">points", ">decayed", ">counted"]
+    columns = ["axis", "rule", "=when", ">points", ">factor", ">decayed", ">cap loss", ">counted"]
     console.print(table(None, columns, rows))
     console.print(
         f"fit {score['fit']:g} + engagement {score['engagement']:g}; total {score['total']:g},"
         f" grade {score['grade']}, as of {document['as_of']}"
     )
     console.print(f"Next: leadflow lead timeline {key}", style="dim", markup=False)
+
+
+def forecast(
+    ctx: typer.Context,
+    key: Key,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show when a lead's engagement will cross each threshold if nothing more happens."""
+    from leadflow.leads import forecast as forecast_of
+
+    document = forecast_of(_dossier(ctx, key, as_of, known_at))
+    answer(document, as_json, lambda console: _forecast(console, document, key))
+
+
+def _forecast(console: Console, document: dict[str, Any], key: str) -> None:
+    band = "in the MQL band" if document["in_band"] else "not in the MQL band"
+    console.print(
+        f"engagement {document['score']['engagement']:g} as of {document['as_of']}, {band};"
+        " if nothing more happens:"
+    )
+    rows = [
+        (
+            one["threshold"],
+            f"{one['points']:g}",
+            one["reached"],
+            "never crossed" if one["at"] is None else f"crossed {one['direction']}",
+            one["at"],
+            None if one["days"] is None else f"{one['days']:.3f}",
+        )
+        for one in document["thresholds"]
+    ]
+    columns = ["threshold", ">points", "reached", "then", "=at", ">days"]
+    console.print(table(None, columns, rows))
+    console.print(f"Next: leadflow lead explain {key}", style="dim", markup=False)
