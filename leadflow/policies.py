@@ -9,16 +9,31 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 from domain.counts import ACTS, COUNTS, Act, Count
-from domain.policy import DAY, EngagementRule, FitRule, Policy
+from domain.policy import (
+    DAY,
+    AccountRules,
+    ConsentRules,
+    EngagementRule,
+    FitRule,
+    Policy,
+    RoleRule,
+)
 from domain.stages import PACKS
 from leadflow.policy_checks import Finding, decimal_of, examine, key_of
-from leadflow.policy_document import ActEntry, Document, EngagementEntry, FitEntry
+from leadflow.policy_document import (
+    ActEntry,
+    ConsentTable,
+    Document,
+    EngagementEntry,
+    FitEntry,
+)
 from leadflow.policy_stages import stage_lines
 from leadflow.toml_lines import key_lines, line_of
 
@@ -222,8 +237,36 @@ def _policy(checked: Document, document: Mapping[str, Any]) -> Policy:
             Count(_act_of(one), one.count, one.within_days, one.distinct) for one in checked.counts
         ),
         framework=checked.framework,
+        parties=checked.parties.model_dump(),
+        consent=_consent(checked.consent),
+        accounts=_accounts(checked),
         document=document,
     )
+
+
+def _consent(table: ConsentTable) -> ConsentRules:
+    return ConsentRules(
+        frozenset(purpose.strip().lower() for purpose in table.double_opt_in),
+        tuple(dict.fromkeys(purpose.strip().lower() for purpose in table.unsubscribe_ends)),
+        table.valid_months,
+    )
+
+
+def _accounts(checked: Document) -> AccountRules:
+    table = checked.accounts
+    if table is None:
+        return default_accounts()
+    return AccountRules(
+        frozenset(domain.strip().lower() for domain in table.free_mail),
+        tuple(RoleRule(one.role, frozenset(one.seniority), one.title) for one in checked.roles),
+        tuple(dict.fromkeys(table.wanted)),
+    )
+
+
+@cache
+def default_accounts() -> AccountRules:
+    """Return what the default policy says of accounts: so it is where a policy says nothing."""
+    return load_policy().accounts
 
 
 def _act_of(entry: ActEntry) -> Act:
@@ -272,6 +315,16 @@ def _lines(policy: Policy) -> Iterator[str]:
     yield "Stages"
     yield from stage_lines(policy)
     yield ""
+    yield "Where data comes from"
+    for party, shows in policy.parties.items():
+        yield f"  {party:12} {_SHOWS[shows]}"
+    yield ""
+    yield "Consent"
+    yield from _consent_lines(policy.consent)
+    yield ""
+    yield "Accounts"
+    yield from _account_lines(policy.accounts)
+    yield ""
     yield "Grades"
     yield f"  fit          {_ladder(policy.grades)}"
     yield f"  engagement   {_ladder(policy.levels)}"
@@ -296,6 +349,32 @@ def _lines(policy: Policy) -> Iterator[str]:
     for entry in policy.document.get("engagement", {}).get("rules", ()):
         if entry["name"] not in {act.name for act in policy.engagement_rules}:
             yield _row(0, f"{entry['name']}: {entry['note']}")
+
+
+_SHOWS: Final = {
+    "consent_proof": "needs consent with its proof",
+    "legal_basis": "needs a legal basis",
+    "none": "needs nothing",
+}
+
+
+def _consent_lines(rules: ConsentRules) -> Iterator[str]:
+    waiting = ", ".join(sorted(rules.double_opt_in)) or "no purpose"
+    yield f"  confirmed    by proof, before it counts: {waiting}"
+    yield f"  unsubscribe  ends e-mail for {', '.join(rules.unsubscribe_ends) or 'no purpose'}"
+    lasts = f"{rules.valid_months} months" if rules.valid_months else "until it is withdrawn"
+    yield f"  holds        {lasts}"
+
+
+def _account_lines(rules: AccountRules) -> Iterator[str]:
+    yield f"  wanted       {', '.join(rules.wanted) or 'no role'}"
+    for rule in rules.roles:
+        asked = []
+        if rule.seniority:
+            asked.append(f"seniority {_choice(tuple(sorted(rule.seniority)))}")
+        if rule.title:
+            asked.append(f"title with {_choice(rule.title)}")
+        yield f"  {rule.role:14} {', or '.join(asked)}"
 
 
 def _row(points: int, text: str) -> str:

@@ -19,7 +19,9 @@ from domain.qualification import BANT, FRAMEWORKS, Framework
 from domain.vocabulary import ACTORS, FAMILY_OF, TRAITS
 from leadflow.policy_document import (
     FULL,
+    AccountsTable,
     ActEntry,
+    ConsentTable,
     CountEntry,
     Document,
     EngagementEntry,
@@ -28,12 +30,15 @@ from leadflow.policy_document import (
     FitTable,
     FrameworkEntry,
     Mql,
+    PartiesTable,
     QualificationTable,
+    RoleEntry,
     Root,
     Stages,
     Table,
     Weights,
 )
+from leadflow.policy_people_checks import account_remarks, account_warnings, consent_remarks
 from leadflow.policy_stage_checks import (
     Remark,
     entry_remarks,
@@ -79,7 +84,7 @@ def closest(word: str, words: Iterable[str]) -> str | None:
 
 
 AnyTable = TypeVar("AnyTable", bound=Table)
-AnyRule = TypeVar("AnyRule", FitEntry, EngagementEntry)
+AnyRule = TypeVar("AnyRule", FitEntry, EngagementEntry, RoleEntry)
 AnyAct = TypeVar("AnyAct", ActEntry, CountEntry)
 
 
@@ -106,6 +111,10 @@ class _Examination:
         self.acts = self._acts(ActEntry, "acts")
         self.counts = self._acts(CountEntry, "counts")
         self.framework = self._framework()
+        self.parties = self._read(PartiesTable, raw.get("parties", {}), ("parties",))
+        self.consent = self._read(ConsentTable, raw.get("consent", {}), ("consent",))
+        self.accounts = self._read(AccountsTable, raw.get("accounts", _MISSING), ("accounts",))
+        self.roles = list(self._rules(RoleEntry, "accounts", "roles"))
 
     def result(self) -> tuple[Document | None, list[Finding]]:
         """Check across the tables and return what ``examine`` returns."""
@@ -115,6 +124,7 @@ class _Examination:
             self._remark(*stage_remarks(self.stages, self.raw["stages"]))
             if self.framework:
                 self._remark(*needed_remarks(self.stages.criteria_needed, self.framework))
+        self._check_people()
         for path, fit_rule in self.fit_rules:
             self._check_fit_rule(path, fit_rule)
         for path, rule in self.engagement_rules:
@@ -135,12 +145,25 @@ class _Examination:
             self.framework or BANT,
             self.acts,
             self.counts,
+            self.parties or PartiesTable(),
+            self.consent or ConsentTable(),
+            self.accounts,
+            tuple(rule for _, rule in self.roles),
         )
         return document, self.findings
 
     def _remark(self, *remarks: Remark) -> None:
         for path, value, problem, mend in remarks:
             self._say(path, _MISSING if value is None else value, problem, mend)
+
+    def _check_people(self) -> None:
+        if self.consent:
+            self._remark(*consent_remarks(self.consent))
+        roles = [rule for _, rule in self.roles]
+        if self.accounts and len(roles) == len(self.accounts.roles):
+            self._remark(*account_remarks(self.accounts, roles))
+            for path, value, problem, mend in account_warnings(self.accounts, roles):
+                self._warn(path, value, problem, mend)
 
     def _acts(self, model: type[AnyAct], key: str) -> tuple[AnyAct, ...] | None:
         """Return the acts or counts of the stages; None where the document names none."""
@@ -197,11 +220,13 @@ class _Examination:
             ]
             return None
 
-    def _rules(self, model: type[AnyRule], axis: str) -> Iterator[tuple[Path, AnyRule]]:
+    def _rules(
+        self, model: type[AnyRule], axis: str, key: str = "rules"
+    ) -> Iterator[tuple[Path, AnyRule]]:
         table = self.raw.get(axis)
-        rules = table.get("rules") if isinstance(table, dict) else None
+        rules = table.get(key) if isinstance(table, dict) else None
         for n, raw in enumerate(rules if isinstance(rules, list) else []):
-            path = (axis, "rules", n)
+            path = (axis, key, n)
             rule = self._read(model, raw, path)
             if rule is not None:
                 yield path, rule

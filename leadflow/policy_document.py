@@ -217,6 +217,42 @@ class EngagementEntry(Table):
     note: str | None = Field(default=None, examples=["why"])
 
 
+Shown = Literal["consent_proof", "legal_basis", "none"]
+Role = Literal["decision_maker", "economic_buyer", "champion", "influencer", "user", "other"]
+
+
+class PartiesTable(Table):
+    """What an event that captures a lead must show, by whose data it is."""
+
+    second: Shown = Field(default="consent_proof", examples=["consent_proof"])
+    third: Shown = Field(default="legal_basis", examples=["legal_basis"])
+
+
+class ConsentTable(Table):
+    """What counts as consent."""
+
+    double_opt_in: list[str] = Field(default_factory=list, examples=[["newsletter"]])
+    unsubscribe_ends: list[str] = Field(default=["marketing"], examples=[["marketing"]])
+    valid_months: int = Field(default=0, ge=0, le=_MOST, examples=[24])
+
+
+class RoleEntry(Table):
+    """Who has a role: by seniority, or by words of the title."""
+
+    role: Role = Field(examples=["champion"])
+    seniority: Words = Field(default=(), examples=[["manager"]])
+    title: Words = Field(default=(), examples=[["project manager"]])
+    note: str | None = Field(default=None, examples=["why"])
+
+
+class AccountsTable(Table):
+    """How leads make up accounts, and who is who in them."""
+
+    free_mail: list[str] = Field(default_factory=list, examples=[["mail.example"]])
+    wanted: list[Role] = Field(default_factory=list, examples=[["decision_maker", "user"]])
+    roles: list[Any] = Field(default_factory=list, examples=[[]])
+
+
 class Root(Table):
     """The document as a whole; its tables are read one by one, to find all problems of each."""
 
@@ -226,6 +262,9 @@ class Root(Table):
     fit: Any
     engagement: Any
     qualification: Any = None
+    parties: Any = None
+    consent: Any = None
+    accounts: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,3 +283,8 @@ class Document:
     """None: those that the pack brings."""
     counts: tuple[CountEntry, ...] | None
     """None: those that the pack brings."""
+    parties: PartiesTable
+    consent: ConsentTable
+    accounts: AccountsTable | None
+    """None: as the default policy has them."""
+    roles: tuple[RoleEntry, ...]
