@@ -46,7 +46,7 @@ COMPANIES: Final = 600
 SORTS: Final = (
     *("private_address", "misspelt_address", "plus_tag", "dots", "case", "misspelt_domain"),
     *("short_address", "phone_and_address", "record_and_form", "accents", "name_order"),
-    *("two_browsers", "width_and_honorific"),
+    *("two_browsers", "width_and_honorific", "initial", "misspelt_name", "other_job"),
 )
 """What makes a second record of one person."""
 
@@ -334,6 +334,27 @@ def _twice(pen: _Pen, human: Human, sort: str) -> None:
                 "name": polite[human.script],
                 "email": f"{human.handle}.{human.number}@{PRIVATE[human.number % 3]}",
             }
+        case "initial":
+            human.company = human.number % COMPANIES
+            first = _basics(human) | {"email": address(human)}
+            short = human.name if human.script != "latin" else f"{human.given[0]}. {human.family}"
+            second = _basics(human) | {"name": short, "phone": human.phone}
+            source = "/calls"
+        case "misspelt_name":
+            human.company = human.number % COMPANIES
+            first = _basics(human) | {"email": address(human)}
+            name = human.name
+            if human.script == "latin":
+                name = f"{human.given} {misspelt(pen.draw, human.family)}"
+            second = _basics(human) | {"name": name, "external_ids": {"crm": f"C{human.number}"}}
+            source = "/crm"
+        case "other_job":  # the same telephone, or nothing but the name
+            human.company = human.number % COMPANIES
+            first = _basics(human) | {"email": address(human), "phone": human.phone}
+            second = {"name": human.name, "company": company((human.number + 99) % COMPANIES)}
+            second["email"] = f"{human.handle}{human.number}@{second['company']['domain']}"
+            if pen.draw.random() < 0.7:
+                second["phone"] = human.phone
         case _:  # two browsers: one person, one device, two addresses
             device = {"anonymous_id": f"shared-{human.number}"}
             first |= device
