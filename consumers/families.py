@@ -2,7 +2,7 @@
 
 A family is all that shares identifiers; the store keeps it as one lead of one or more streams. It
 mostly is one person, and its facts are decided one by one as they come. Where something tells
-several people apart (``domain.persons``), each is decided as it occurred, once a batch.
+several people apart (``domain.persons``), each is decided as it occurred.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from domain.corrections import target_of
 from domain.events import Event, Fact, Identifier
 from domain.identity import lead_id, linked, stream_of
 from domain.lead import Lead, absorb, as_occurred, canonical, decide, evolve, merge, restate
-from domain.persons import Watch, persons
+from domain.persons import Division, Watch
 
 SNAPSHOT_EVERY: Final = 1_000
 """Events of a lead between snapshots; shorter histories fold in a few milliseconds."""
@@ -45,9 +45,13 @@ class Family:
     snapshot_at: int
     watch: Watch
     identifiers: set[Identifier] = field(default_factory=set)
-    people: int = 1
-    waiting: list[Incoming] = field(default_factory=list)
-    """Facts of the batch that wait for the others, since they may tell who is who."""
+    division: Division | None = None
+    """The people that the facts are divided into, where something may tell several apart."""
+
+    @property
+    def people(self) -> int:
+        """Return how many people the family is."""
+        return 1 if self.division is None else len(self.division.parts)
 
 
 class Families:
@@ -130,7 +134,7 @@ class Families:
                 family.identifiers.add(identifier)
                 self.lead_of[identifier] = lead
         if watch.doubt:
-            family.people = len(persons(canonical(stored.lead.facts), rules))
+            family.division = Division(canonical(stored.lead.facts), rules)
         self.live[lead] = family
         self.cached += len(stored.lead.facts)
         return family
@@ -154,16 +158,35 @@ class Families:
         if self._placed is not None:
             self._placed[one.key] = lead
         tells = family.watch.add(one.fact) or bool(others) or one.fact.order < family.lead.last
-        if family.waiting or family.people > 1 or (tells and family.watch.doubt):
-            family.waiting.append(one)
+        if family.watch.doubt and (tells or family.people > 1):
+            self._tell_apart(lead, family, one, batch, rules)
         else:
-            self._append(
-                lead,
-                family,
-                one,
-                decide(family.lead, one.fact, rules.at(one.fact.recorded_at)),
-                batch,
-            )
+            policy = rules.at(one.fact.recorded_at)
+            self._append(lead, family, one, decide(family.lead, one.fact, policy), batch)
+
+    def _tell_apart(
+        self, lead: str, family: Family, one: Incoming, batch: Batch, rules: Rules
+    ) -> None:
+        """Decide a fact of a family that may be several people.
+
+        Where it is, each is decided as it occurred: their decisions lie on shared streams.
+        """
+        fact, before = one.fact, family.people
+        part = None if family.division is None or before == 1 else family.division.add(fact)
+        if part is None:
+            family.division = Division(canonical([*family.lead.facts, fact]), rules)
+            self.opened += max(0, family.people - before)
+            part = next(part for part in family.division.parts.values() if fact in part)
+        if before == family.people == 1:
+            policy = rules.at(fact.recorded_at)
+            self._append(lead, family, one, decide(family.lead, fact, policy), batch)
+            return
+        known, history = as_occurred(part, rules)
+        events = next((events for events in history if events[0] == fact), [fact])
+        if family.people == 1:
+            policy = rules.at(fact.recorded_at)
+            events = [*events, restate(known, fact, policy.version, "one_person")]
+        self._append(lead, family, one, [fact, *events[1:]], batch)
 
     def _families_of(self, one: Incoming, batch: Batch) -> tuple[str, list[str], list[Identifier]]:
         """Return the family of a fact, those that it joins to it, and identifiers that are new."""
@@ -176,6 +199,7 @@ class Families:
             elif known not in found:
                 found.append(known)
         if self._awaited and (waiting := self._awaited.get(one.key)) is not None:
+            batch.waiting = [(key, stream) for key, stream in batch.waiting if key != one.key]
             waiting = self._alias.get(waiting, waiting)
             if waiting not in found:
                 found.append(waiting)
@@ -210,10 +234,8 @@ class Families:
         family.versions |= ending.versions
         family.identifiers |= ending.identifiers
         family.watch.join(ending.watch)
-        family.waiting += ending.waiting
-        if ending.identifiers:
-            self.merged += 1
-            family.people += ending.people - 1
+        family.division = None
+        self.merged += bool(ending.identifiers)
         batch.merged = [
             (stream, lead if owner == other else owner) for stream, owner in batch.merged
         ]
@@ -245,11 +267,9 @@ class Families:
 
     # --- after the facts of a batch ---
 
-    def settle(self, batch: Batch, rules: Rules) -> None:
-        """Decide the facts that wait, and take snapshots of long histories."""
+    def settle(self, batch: Batch) -> None:
+        """Take snapshots of long histories."""
         for lead, family in self._touched.items():
-            if family.waiting:
-                self._settle(lead, family, batch, rules)
             del self.live[lead]
             self.live[lead] = family  # the cache is in the order of last use
             version = family.versions[lead]
@@ -257,35 +277,6 @@ class Families:
             if version - family.snapshot_at >= SNAPSHOT_EVERY and len(family.versions) == 1:
                 batch.snapshots.append((lead, version, family.lead))
                 family.snapshot_at = version
-
-    def _settle(self, lead: str, family: Family, batch: Batch, rules: Rules) -> None:
-        waiting, family.waiting = family.waiting, []
-        facts = canonical([*family.lead.facts, *(one.fact for one in waiting)])
-        parts = persons(facts, rules)
-        before, family.people = family.people, len(parts)
-        self.opened += max(0, len(parts) - before)
-        if before == len(parts) == 1:
-            for one in waiting:
-                policy = rules.at(one.fact.recorded_at)
-                self._append(lead, family, one, decide(family.lead, one.fact, policy), batch)
-            return
-        fresh = {(one.fact.source, one.fact.id) for one in waiting}
-        follows: dict[tuple[str, str], list[Event]] = {}
-        known = Lead()
-        for part in parts:
-            if fresh.isdisjoint((fact.source, fact.id) for fact in part):
-                continue
-            known, history = as_occurred(part, rules)
-            follows |= {(events[0].source, events[0].id): events[1:] for events in history}
-        for one in waiting:
-            decisions = follows.get((one.fact.source, one.fact.id), [])
-            self._append(lead, family, one, [one.fact, *decisions], batch)
-        if len(parts) == 1:
-            fact = waiting[-1].fact
-            whole = restate(known, fact, rules.at(fact.recorded_at).version, "one_person")
-            family.versions[lead] += 1
-            batch.events.append((lead, family.versions[lead], whole))
-            evolve(family.lead, whole)
 
 
 def incoming(fact: Fact, key: bytes, body: bytes) -> Incoming:

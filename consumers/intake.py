@@ -162,7 +162,7 @@ class Intake:
         families.prepare(facts, batch, rules)
         for one in facts:
             families.take(one, batch, rules)
-        families.settle(batch, rules)
+        families.settle(batch)
         outcome.accepted = len(facts)
         outcome.leads, outcome.merged = families.opened, families.merged
         return outcome, batch

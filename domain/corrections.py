@@ -62,11 +62,16 @@ NOTHING: Final = Corrections()
 
 
 def target_of(fact: Fact) -> FactId | None:
-    """Return source and id of the fact that *fact* corrects; None where it is no correction."""
+    """Return source and id of the fact that *fact* corrects; None where it corrects none.
+
+    Nothing corrects itself.
+    """
     if fact.type not in CORRECTIONS:
         return None
     source, id_ = fact.get("event_source"), fact.get("event_id")
-    return (source, id_) if isinstance(source, str) and isinstance(id_, str) else None
+    if not isinstance(source, str) or not isinstance(id_, str):
+        return None
+    return None if (source, id_) == (fact.source, fact.id) else (source, id_)
 
 
 def corrections(facts: Sequence[Fact]) -> Corrections:

@@ -7,7 +7,7 @@ of the facts alone: neither the order of arrival nor what was believed in betwee
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -26,6 +26,9 @@ _VERIFIED: Final = "verified email"
 
 Edge = tuple[int, OrderKey, Identifier, Identifier]
 """Class, place of the first fact that says so, and the two identifiers."""
+
+_Claims = dict[Identifier, list[tuple[OrderKey, Identifier]]]
+"""Weak identifiers to when they came together with a strong one, and with which."""
 
 
 def verified_email(fact: Fact) -> str | None:
@@ -105,24 +108,106 @@ def persons(facts: Sequence[Fact], rules: Rules) -> list[list[Fact]]:
     correction belongs where the fact is that it corrects. The policy of the last fact says which
     kinds of identifier are unique, and which are weak.
     """
-    if not facts:
-        return []
-    policy = rules.at(judged_at(facts[-1]))
-    voided = corrections(facts).voided
-    groups = _Groups(policy, facts, voided)
-    groups.join(_edges(facts, voided, policy))
-    places = _places(facts, voided, groups, policy)
-    parts: dict[Identifier | None, list[Fact]] = {}
-    for fact, place in zip(facts, places, strict=True):
-        parts.setdefault(place, []).append(fact)
-    return list(parts.values())
+    return list(Division(facts, rules).parts.values()) if facts else []
 
 
-def _edges(
-    facts: Sequence[Fact], voided: Mapping[FactId, FactId], policy: Policy
-) -> Iterable[Edge]:
+class Division:
+    """The people of a family, which takes in what comes last in canonical order."""
+
+    def __init__(self, facts: Sequence[Fact], rules: Rules) -> None:
+        """Divide *facts*, at least one, in canonical order."""
+        self._rules = rules
+        self._policy = policy = rules.at(judged_at(facts[-1]))
+        self._last = facts[-1].order
+        voided = corrections(facts).voided
+        self._groups = _Groups(policy, facts, voided)
+        edges = _edges(facts, voided, policy)
+        self._groups.join(edges)
+        self._pairs = {(one, other) for _, _, one, other in edges}
+        self._claims: _Claims = {}
+        keys_of = [anchored(fact, policy) for fact in facts]
+        for fact, keys in zip(facts, keys_of, strict=True):
+            if (fact.source, fact.id) not in voided:
+                self._claim(fact, keys)
+        places = [self._place(fact, keys) for fact, keys in zip(facts, keys_of, strict=True)]
+        of_fact = {(fact.source, fact.id): place for fact, place in zip(facts, places, strict=True)}
+        first = next((place for place in places if place is not None), None)
+        self.parts: dict[Identifier | None, list[Fact]] = {}
+        """The facts of each person, by one of the identifiers."""
+        for fact, place in zip(facts, places, strict=True):
+            found = _corrected(fact, of_fact, facts) if place is None else place
+            self.parts.setdefault(first if found is None else found, []).append(fact)
+
+    def add(self, fact: Fact) -> list[Fact] | None:
+        """Take in *fact*; return the facts of whose it is, *fact* the last of them.
+
+        None where the family has to be divided anew, as *fact* may change who is who.
+        """
+        keys = anchored(fact, self._policy)
+        if (
+            not keys
+            or fact.order <= self._last
+            or fact.type in RULINGS
+            or verified_email(fact) is not None
+            or self._rules.at(judged_at(fact)) is not self._policy
+        ):
+            return None
+        groups, anchor = self._groups, keys[0]
+        fresh = [key for key in keys if not groups.knows(key)]
+        for key in keys[1:]:
+            if (anchor, key) in self._pairs or (anchor in fresh and key in fresh):
+                continue
+            if _class_of(anchor, key, self._policy) != _WEAK:
+                return None
+            if anchor not in fresh and key not in fresh and not groups.are_apart(anchor, key):
+                return None
+        for key in fresh:
+            groups.add(key, self._policy)
+        for key in keys[1:]:
+            if (anchor, key) not in self._pairs:
+                self._pairs.add((anchor, key))
+                before = (groups.find(anchor), groups.find(key))
+                edge = (_class_of(anchor, key, self._policy), fact.order, anchor, key)
+                groups.join([edge])
+                for root in before:
+                    if root in self.parts and groups.find(root) != root:
+                        self.parts[groups.find(root)] = self.parts.pop(root)
+        self._claim(fact, keys)
+        self._last = fact.order
+        part = self.parts.setdefault(self._place(fact, keys), [])
+        part.append(fact)
+        return part
+
+    def _claim(self, fact: Fact, keys: tuple[Identifier, ...]) -> None:
+        """Note who is known by weak identifiers, and since when."""
+        weak = self._policy.weak_kinds
+        if keys and keys[0][0] not in weak:
+            for key in keys[1:]:
+                if key[0] in weak and not self._groups.are_foes(keys[0], key):
+                    self._claims.setdefault(key, []).append((fact.order, keys[0]))
+
+    def _place(self, fact: Fact, keys: tuple[Identifier, ...]) -> Identifier | None:
+        """Return the root of the person whose *fact* is; None of one without identifiers.
+
+        A fact that carries nothing but weak identifiers belongs to whoever was last known by them
+        then, before anybody was to the first who became so: an own history of anonymous visits.
+        """
+        if not keys:
+            return None
+        if keys[0][0] in self._policy.weak_kinds:
+            said = next((self._claims[key] for key in keys if key in self._claims), None)
+            if said is not None:
+                n = bisect_right(said, fact.order, key=itemgetter(0))
+                return self._groups.find(said[max(n - 1, 0)][1])
+        return self._groups.find(keys[0])
+
+
+def _class_of(one: Identifier, other: Identifier, policy: Policy) -> int:
+    return _WEAK if one[0] in policy.weak_kinds or other[0] in policy.weak_kinds else _STRONG
+
+
+def _edges(facts: Sequence[Fact], voided: Mapping[FactId, FactId], policy: Policy) -> list[Edge]:
     """Return what joins identifiers, the strongest first."""
-    weak = policy.weak_kinds
     said: dict[tuple[Identifier, Identifier], tuple[int, OrderKey]] = {}
     ruled: dict[tuple[Identifier, Identifier], tuple[str, OrderKey]] = {}
     for fact in facts:
@@ -131,8 +216,7 @@ def _edges(
             continue
         first = keys[0]
         for key in keys[1:]:
-            kind = _WEAK if first[0] in weak or key[0] in weak else _STRONG
-            said.setdefault((first, key), (kind, fact.order))
+            said.setdefault((first, key), (_class_of(first, key, policy), fact.order))
         for other in others_of(fact):
             ruled[_pair(first, other)] = (fact.type, fact.order)
     edges = [(kind, order, one, other) for (one, other), (kind, order) in said.items()]
@@ -171,13 +255,18 @@ class _Groups:
         for fact in facts:
             for key in (*fact.keys, *others_of(fact)):
                 if key not in self._parent:
-                    self._add(key, policy, verified)
+                    self.add(key, policy, verified)
         for (one, other), type_ in latest.items():
             if type_ == UNMERGED:
                 self._foes[one].add(other)
                 self._foes[other].add(one)
 
-    def _add(self, key: Identifier, policy: Policy, verified: set[str]) -> None:
+    def knows(self, key: Identifier) -> bool:
+        """Return whether *key* is in some set."""
+        return key in self._parent
+
+    def add(self, key: Identifier, policy: Policy, verified: Collection[str] = frozenset()) -> None:
+        """Add a set of *key* alone."""
         kind, value = key
         self._parent[key] = key
         self._members[key] = [key]
@@ -216,6 +305,11 @@ class _Groups:
             return True
         return kind == _WEAK and _differ(self._strong[a], self._strong[b])
 
+    def are_apart(self, one: Identifier, other: Identifier) -> bool:
+        """Return whether the two are in different sets, and a weak edge would not join them."""
+        a, b = self.find(one), self.find(other)
+        return a != b and self._apart(_WEAK, a, b)
+
     def are_foes(self, one: Identifier, other: Identifier) -> bool:
         """Return whether somebody ruled that the two are not one person's."""
         return other in self._foes[self.find(one)]
@@ -234,42 +328,6 @@ class _Groups:
 def _differ(one: Mapping[str, set[str]], other: Mapping[str, set[str]]) -> bool:
     """Return whether some kind has values on both sides, and none in common."""
     return any(kind in other and values.isdisjoint(other[kind]) for kind, values in one.items())
-
-
-def _places(
-    facts: Sequence[Fact], voided: Mapping[FactId, FactId], groups: _Groups, policy: Policy
-) -> list[Identifier | None]:
-    """Return for each fact the root of the person whose it is.
-
-    A fact that carries nothing but weak identifiers belongs to whoever was last known by them
-    then, before anybody was to the first who became so: an own history of anonymous visits.
-    """
-    weak = policy.weak_kinds
-    keys_of = [anchored(fact, policy) for fact in facts]
-    claims: dict[Identifier, list[tuple[OrderKey, Identifier]]] = {}
-    for fact, keys in zip(facts, keys_of, strict=True):
-        if keys and keys[0][0] not in weak and (fact.source, fact.id) not in voided:
-            for key in keys[1:]:
-                if key[0] in weak and not groups.are_foes(keys[0], key):
-                    claims.setdefault(key, []).append((fact.order, keys[0]))
-    places: list[Identifier | None] = []
-    of_fact: dict[FactId, Identifier | None] = {}
-    for fact, keys in zip(facts, keys_of, strict=True):
-        place: Identifier | None = None
-        if keys:
-            place = groups.find(keys[0])
-            if keys[0][0] in weak:
-                said = next((claims[key] for key in keys if key in claims), [])
-                if said:
-                    n = bisect_right(said, fact.order, key=itemgetter(0))
-                    place = groups.find(said[max(n - 1, 0)][1])
-        of_fact[fact.source, fact.id] = place
-        places.append(place)
-    for n, fact in enumerate(facts):
-        if places[n] is None:
-            places[n] = _corrected(fact, of_fact, facts)
-    first = next((place for place in places if place is not None), None)
-    return [first if place is None else place for place in places]
 
 
 def _corrected(
