@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import make_url
 
@@ -19,6 +19,9 @@ from leadflow.settings import (
     origins,
     unknown_variables,
 )
+
+if TYPE_CHECKING:
+    from leadflow.app import App
 
 State = Literal["ok", "broken", "finding", "setting"]
 
@@ -142,7 +145,29 @@ def _database(settings: Settings) -> Iterator[Check]:
             else:
                 mend = "leadflow rebuild makes them"
                 yield Check("read models", "finding", words, mend)
+            yield from _policy_in_force(app)
     yield from _disk(settings)
+
+
+def _policy_in_force(app: "App") -> Iterator[Check]:
+    """Say which published policy judges, and whether the configured file says otherwise."""
+    book, words = _tried(lambda: app.rules)
+    if book is None:
+        mend = "a newer leadflow published it, or the configured policy is wrong: see above"
+        yield Check("policy in force", "broken", words or "", mend)
+        return
+    if not book.published:
+        return  # the configured policy judges, and has been told
+    version, file = book.current.version, app.settings.policy_path
+    if file is None or app.policy.version == version:
+        yield Check("policy in force", "ok", f"{version}, published")
+    else:
+        yield Check(
+            "policy in force",
+            "finding",
+            f"{version}, published; {file} is {app.policy.version} and judges nothing",
+            f"leadflow policy diff, then leadflow policy publish {file}",
+        )
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

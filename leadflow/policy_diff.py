@@ -1,7 +1,7 @@
 """What changes from one policy document to another, key by key."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,12 @@ class Change:
             return f"{self.key}: gone: {_shown(self.before)}"
         if self.kind == "moved":
             return f"{self.key}: in another order: {', '.join(self.after)}"
+        if isinstance(self.before, list) and isinstance(self.after, list):
+            gone = [one for one in self.before if one not in self.after]
+            new = [one for one in self.after if one not in self.before]
+            parts = [f"without {_shown(gone)}"] if gone else []
+            parts += [f"with {_shown(new)}"] if new else []
+            return f"{self.key}: {', '.join(parts) or 'in another order'}"
         return f"{self.key}: {_shown(self.before)} becomes {_shown(self.after)}"
 
 
@@ -54,15 +60,22 @@ def _changes(key: str, before: Any, after: Any) -> Iterator[Change]:
         stay_after = [name for name in news if name in olds]
         if stay_before != stay_after:
             yield Change(key, "moved", stay_before, stay_after)
+    elif _are_tables(before) and _are_tables(after) and len(before) == len(after):
+        for n, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _changes(f"{key}[{n}]", old, new)
     elif before != after:
         yield Change(key, "changed", before, after)
 
 
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+
+
 def _by_name(value: Any) -> dict[str, Any] | None:
     """Return a list of tables by their names; None where it is no such list."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not _are_tables(value):
         return None
-    found = {one["name"]: one for one in value if isinstance(one, Mapping) and "name" in one}
+    found = {one["name"]: one for one in value if "name" in one}
     return found if len(found) == len(value) else None
 
 
@@ -71,6 +84,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         inner = ", ".join(f"{key} = {_shown(one)}" for key, one in value.items())
         return f"{{ {inner} }}" if inner else "{}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
     return json.dumps(value, ensure_ascii=False)

@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import func, select
 
 from leadflow.app import App
+from leadflow.files import now
 from leadflow.store.tables import SCHEMA, seen
 from projections.pipeline import pipeline
 from projections.rows import READ_MODELS
@@ -33,6 +34,8 @@ def status(app: App) -> dict[str, Any]:
     with engine.connect() as connection:
         events = connection.execute(select(func.count()).select_from(seen)).scalar_one()
     checkpoint, lag = app.runner.checkpoint(), app.runner.lag()
+    book, file = app.rules, app.settings.policy_path
+    in_force = book.at(now())
     return {
         "positions": [
             {
@@ -50,7 +53,13 @@ def status(app: App) -> dict[str, Any]:
         "dead_letters": counts["dead_letters"],
         "leads": leads,
         "events": events,
-        "decisions": counts["events"] - events,
+        "decisions": counts["events"] - events - book.stream_version,
+        "policy": {
+            "in_force": in_force.version,
+            "configured": app.policy.version,
+            "file": None if file is None else str(file),
+            "differs": file is not None and app.policy.version != in_force.version,
+        },
     }
 
 

@@ -23,6 +23,7 @@ from leadflow.cli.frame import (
 if TYPE_CHECKING:
     from domain.book import PolicyBook
     from domain.policy import Policy
+    from leadflow.app import App
     from leadflow.policies import Problem
     from leadflow.policy_book import Entry
     from leadflow.policy_diff import Change
@@ -159,12 +160,16 @@ def publish(
         if not words.strip():
             raise typer.BadParameter("is blank", param_hint=option)
     policy = load_policy(file)
-    with session(ctx).app(makes=not dry_run) as app:
-        before = app.rules.current
-        changes = diff_of(before.document, policy.document)
-        since: int | None = None
-        if not dry_run:
-            event = publish_to(
+    since: int | None = None
+    if dry_run:
+        before = _book(ctx).current
+        if before.version == policy.version:
+            raise PolicyUnchanged(f"policy {policy.version} is in force already")
+    else:
+        with session(ctx).app(makes=True) as app:
+            before = app.rules.current
+            is_current = _is_current(app)
+            since = publish_to(
                 app.store,
                 app.policy,
                 policy,
@@ -172,10 +177,10 @@ def publish(
                 reason=reason,
                 now=now(),
                 approved_by=approved_by or (),
-            )
-            since = event.at
-        elif before.version == policy.version:
-            raise PolicyUnchanged(f"policy {policy.version} is in force already")
+            ).at
+            if is_current:  # they have nothing to do with it but to pass over it
+                app.runner.catch_up()
+    changes = diff_of(before.document, policy.document)
     document = {
         "policy": policy.version,
         "previous": before.version,
@@ -197,6 +202,16 @@ def publish(
             console.print("Next: leadflow policy list", style="dim")
 
     answer(document, as_json, to_people)
+
+
+def _is_current(app: "App") -> bool:
+    """Return whether the read models hold all of the log."""
+    from projections.runner import NotReady
+
+    try:
+        return not app.runner.lag()
+    except NotReady:
+        return False
 
 
 # --- show, list, diff ---------------------------------------------------------------------------
@@ -232,7 +247,7 @@ def show(
         at = now() if as_of is None else as_of
         policy = book.at(at) if version is None else find(book, version)
         told = [entry for entry in entries(book) if entry.policy is policy]
-        times = _document(told[-1], at) if told else {}
+        times = _document(told[-1]) if told else {}
     document = {"policy": policy.version, **times, "document": policy.document}
     answer(document, as_json, lambda _: _print(render(policy)))
 
@@ -278,7 +293,8 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     at = now()
     found = [
-        _document(entry, at) | {"policy": entry.policy.version} for entry in entries(_book(ctx))
+        _document(entry) | {"in_force": _holds(entry, at)} | {"policy": entry.policy.version}
+        for entry in entries(_book(ctx))
     ]
     document = {"policies": found}
 
@@ -303,13 +319,16 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     answer(document, as_json, to_people)
 
 
-def _document(entry: "Entry", at: int) -> dict[str, Any]:
+def _holds(entry: "Entry", at: int) -> bool:
     started = entry.since is None or entry.since <= at
+    return started and (entry.until is None or at < entry.until)
+
+
+def _document(entry: "Entry") -> dict[str, Any]:
     return {
         "number": entry.number,
         "in_force_from": utc(entry.since),
         "in_force_until": utc(entry.until),
-        "in_force": started and (entry.until is None or at < entry.until),
         "published_at": utc(entry.published_at),
         "by": entry.by,
         "reason": entry.reason,

@@ -157,6 +157,16 @@ def _show_status(console: Console, document: dict[str, Any]) -> None:
         f"{document['leads']:,} leads, {document['events']:,} events,"
         f" {document['decisions']:,} decisions, {document['dead_letters']:,} dead letters"
     )
+    policy = document["policy"]
+    console.print(f"policy {policy['in_force']} is in force", markup=False)
+    if policy["differs"]:
+        console.print(
+            f"{policy['file']} says otherwise ({policy['configured']}):"
+            " leadflow policy diff shows how; leadflow policy publish makes it the one in force",
+            markup=False,
+            style="yellow",
+            soft_wrap=True,
+        )
     streams = [
         (one["stream"], one["partition"], one["position"], one["end"], one["lag"])
         for one in document["positions"]
