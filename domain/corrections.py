@@ -4,6 +4,7 @@ Nothing is edited in place. A correction is a fact itself, and so is withdrawn b
 a machine did to a mail shows only beside its other facts, so that verdict is a function of them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -122,7 +123,8 @@ def machine_acts(facts: Iterable[Fact], policy: Policy) -> dict[FactId, str]:
 
 def _machine_acts(acts: list[Fact], policy: Policy) -> dict[FactId, str]:
     """Return what `machine_acts` does for the facts of one message."""
-    acts = sorted(acts, key=lambda fact: fact.at)
+    # of equal instants the delivery comes first: what is sent on arrival is a machine's
+    acts = sorted(acts, key=lambda fact: (fact.at, fact.type != DELIVERED))
     found: dict[FactId, str] = {}
     delivered: int | None = None
     for fact in acts:
@@ -136,15 +138,32 @@ def _machine_acts(acts: list[Fact], policy: Policy) -> dict[FactId, str]:
             found[fact.source, fact.id] = FAST
     clicks = [fact for fact in acts if fact.type == CLICK and fact.actor in _PERSON]
     if policy.burst_links and len(clicks) >= policy.burst_links:
-        first = 0
-        for last, click in enumerate(clicks):
-            while click.at - clicks[first].at > policy.burst_within:
-                first += 1
-            links = {fact.get("link") for fact in clicks[first : last + 1]} - {None}
-            if len(links) >= policy.burst_links:
-                for fact in clicks[first : last + 1]:
-                    found.setdefault((fact.source, fact.id), BURST)
+        for fact in _in_bursts(clicks, policy):
+            found.setdefault((fact.source, fact.id), BURST)
     return found
+
+
+def _in_bursts(clicks: Sequence[Fact], policy: Policy) -> Iterable[Fact]:
+    """Yield the clicks that stand in a burst; *clicks* of one message by instant."""
+    links: Counter[str] = Counter()
+    first = told = 0
+    for last, click in enumerate(clicks):
+        if link := _link(click):
+            links[link] += 1
+        while click.at - clicks[first].at > policy.burst_within:
+            if link := _link(clicks[first]):
+                links[link] -= 1
+                if not links[link]:
+                    del links[link]
+            first += 1
+        if len(links) >= policy.burst_links:
+            yield from clicks[max(first, told) : last + 1]
+            told = last + 1
+
+
+def _link(click: Fact) -> str | None:
+    link = click.get("link")
+    return link if isinstance(link, str) and link else None
 
 
 def effective(facts: Sequence[Fact], policy: Policy) -> list[Fact]:
