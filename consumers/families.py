@@ -47,6 +47,8 @@ class Family:
     identifiers: set[Identifier] = field(default_factory=set)
     division: Division | None = None
     """The people that the facts are divided into, where something may tell several apart."""
+    divided: bool = False
+    """Whether its people were decided one by one, so that ``lead`` stands for none of them."""
 
     @property
     def people(self) -> int:
@@ -106,7 +108,9 @@ class Families:
                     lead = self.lead_of.get(identifier)
                     if lead is not None and lead not in self.live:
                         wanted[lead] = None
-            else:
+            elif (target := target_of(one.fact)) is None:
+                wanted[stream_of(one.fact)] = None
+            elif self._place_of(event_key(*target)) is None:
                 wanted[stream_of(one.fact)] = None
         missing = [lead for lead in wanted if lead not in self.live]
         if missing:
@@ -122,8 +126,13 @@ class Families:
         self._placed = dict(self._ledger.places(targets)) if targets else None
         self._awaited = {}
         if batch.corrections:
-            self._awaited.update(self._ledger.corrections_of([one.key for one in incoming]))
+            asked = [*targets, *(one.key for one in incoming)]
+            self._awaited.update(self._ledger.corrections_of(asked))
         return dict.fromkeys([*(self._placed or {}).values(), *self._awaited.values()])
+
+    def _place_of(self, corrected: bytes) -> str | None:
+        """Return the family of a fact that is corrected, or of its corrections that wait."""
+        return (self._placed or {}).get(corrected) or self._awaited.get(corrected)
 
     def _remember(self, lead: str, stored: Stored, rules: Rules) -> Family:
         watch = Watch(rules)
@@ -135,6 +144,7 @@ class Families:
                 self.lead_of[identifier] = lead
         if watch.doubt:
             family.division = Division(canonical(stored.lead.facts), rules)
+            family.divided = family.people > 1
         self.live[lead] = family
         self.cached += len(stored.lead.facts)
         return family
@@ -142,7 +152,7 @@ class Families:
     # --- fact by fact ---
 
     def take(self, one: Incoming, batch: Batch, rules: Rules) -> None:
-        """Decide one fact, or let it wait for the end of the batch."""
+        """Decide one fact."""
         lead, others, unknown = self._families_of(one, batch)
         family = self.live.get(lead)
         if family is None:
@@ -177,13 +187,14 @@ class Families:
             family.division = Division(canonical([*family.lead.facts, fact]), rules)
             self.opened += max(0, family.people - before)
             part = next(part for part in family.division.parts.values() if fact in part)
-        if before == family.people == 1:
+        if family.people == 1 and not family.divided:
             policy = rules.at(fact.recorded_at)
             self._append(lead, family, one, decide(family.lead, fact, policy), batch)
             return
         known, history = as_occurred(part, rules)
         events = next((events for events in history if events[0] == fact), [fact])
-        if family.people == 1:
+        family.divided = family.people > 1
+        if not family.divided:
             policy = rules.at(fact.recorded_at)
             events = [*events, restate(known, fact, policy.version, "one_person")]
         self._append(lead, family, one, [fact, *events[1:]], batch)
@@ -207,7 +218,7 @@ class Families:
                 found = [lead_id(one.keys[0]) if one.keys else stream_of(one.fact), *found]
         if self._placed is not None and (target := target_of(one.fact)) is not None:
             corrected = event_key(*target)
-            place = self._placed.get(corrected) or self._awaited.get(corrected)
+            place = self._place_of(corrected)
             if place is None:
                 place = stream_of(one.fact)
                 self._awaited[corrected] = place
@@ -235,6 +246,7 @@ class Families:
         family.identifiers |= ending.identifiers
         family.watch.join(ending.watch)
         family.division = None
+        family.divided = family.divided or ending.divided
         self.merged += bool(ending.identifiers)
         batch.merged = [
             (stream, lead if owner == other else owner) for stream, owner in batch.merged

@@ -11,6 +11,7 @@ from hashlib import sha1
 from typing import Final
 from uuid import UUID
 
+from domain.corrections import target_of
 from domain.events import Fact, Identifier
 
 LEAD_NAMESPACE: Final = UUID("0b9e5c1e-6d0c-5f0a-9d57-6f0f2b1c7a11")
@@ -89,4 +90,5 @@ def stream_of(fact: Fact) -> str:
         names = (fact.get("channel"), fact.get("source"), fact.get("campaign"))
         name = "\x00".join(value if isinstance(value, str) else "" for value in names)
         return lead_id(("campaign", name))
-    return lead_id(("event", f"{fact.get('event_source')}\x00{fact.get('event_id')}"))
+    target = target_of(fact) or ("", f"{fact.source}\x00{fact.id}")
+    return lead_id(("event", "\x00".join(target)))

@@ -14,9 +14,11 @@ from typing import Any
 import msgspec
 
 from consumers.unpack import Record
+from domain.corrections import target_of
 from domain.events import Event, Fact
-from domain.identity import known_by, lead_id, stream_of
+from domain.identity import known_by, lead_id, linked, stream_of
 from domain.lead import Lead, as_occurred, canonical
+from domain.persons import persons
 from domain.policy import Policy
 from leadflow.policies import load_policy
 from leadflow.store import migrate, open_store
@@ -132,11 +134,15 @@ def facts_of(store: Store) -> list[Fact]:
     return [event for _, _, _, event in log_of(store) if isinstance(event, Fact)]
 
 
-def people(facts: Iterable[Fact]) -> list[list[Fact]]:
-    """Return the facts of each person, by shared identifiers, found without the engine."""
+def families(facts: Iterable[Fact]) -> list[list[Fact]]:
+    """Return the facts of each family, by what they link, found without the engine."""
     parts: list[tuple[set[Any], list[Fact]]] = []
     for fact in facts:
-        keys: set[Any] = set(fact.keys) or {stream_of(fact)}
+        keys: set[Any] = {*linked(fact), ("event", fact.source, fact.id)}
+        if (target := target_of(fact)) is not None:
+            keys.add(("event", *target))
+        elif not fact.keys:
+            keys.add(stream_of(fact))
         mine = [fact]
         rest = []
         for part in parts:
@@ -150,14 +156,18 @@ def people(facts: Iterable[Fact]) -> list[list[Fact]]:
 
 
 def as_people(groups: Iterable[Sequence[Fact]]) -> dict[str, Any]:
-    """Return what is known of each person, by the id of first acquaintance: no arrival in it."""
+    """Return what is known of each person in families, by the id of first acquaintance.
+
+    Nothing in it tells of the arrival.
+    """
     known = {}
     for group in groups:
-        ordered = canonical(replace(fact, recorded_at=0) for fact in group)
-        identifier = known_by(ordered)
-        lead, _ = as_occurred(ordered, policy())
-        id_ = lead_id(identifier) if identifier else stream_of(ordered[0])
-        known[id_] = lead.state()
+        for part in persons(canonical(replace(fact, recorded_at=0) for fact in group), policy()):
+            identifier = known_by(part)
+            lead, _ = as_occurred(part, policy())
+            id_ = lead_id(identifier) if identifier else stream_of(part[0])
+            assert id_ not in known
+            known[id_] = lead.state()
     return known
 
 

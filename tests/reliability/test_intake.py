@@ -220,7 +220,7 @@ def test_the_order_of_arrival_changes_decisions_and_nothing_else(
         ):
             take(store, values, batch=batch)
             leads = [lead.facts for lead in kit.leads_in(store).values()]
-            known, expected = kit.as_people(leads), kit.as_people(kit.people(kit.facts_of(store)))
+            known, expected = kit.as_people(leads), kit.as_people(kit.families(kit.facts_of(store)))
             assert known == expected
             return {
                 id_: (
@@ -251,7 +251,7 @@ def test_what_is_remembered_is_what_is_stored(
         intake = Intake(store, kit.policy(), cached_facts=cached)
         for first in range(0, len(values), batch):
             intake.process(kit.records(values[first : first + batch], first), {})
-            live = intake._entries
+            live = intake._families.live
             stored = store.load(list(live))
             assert {lead: entry.lead for lead, entry in live.items()} == {
                 lead: stored[lead].lead for lead in live
@@ -259,9 +259,9 @@ def test_what_is_remembered_is_what_is_stored(
             assert {lead: entry.versions for lead, entry in live.items()} == {
                 lead: stored[lead].versions for lead in live
             }
-            assert intake._cached == sum(len(entry.lead.facts) for entry in live.values())
-            known = store.leads_of(intake._lead_of)
-            assert known == intake._lead_of
+            assert intake._families.cached == sum(len(entry.lead.facts) for entry in live.values())
+            known = store.leads_of(intake._families.lead_of)
+            assert known == intake._families.lead_of
             assert {key for entry in live.values() for key in entry.identifiers} == set(known)
 
 
@@ -297,7 +297,7 @@ def test_two_intakes_that_take_turns_see_each_others_leads(store: Store) -> None
     ids = [(fact.source, fact.id) for fact in kit.facts_of(store)]
     assert len(ids) == len(set(ids)) == total.accepted
     leads = [lead.facts for lead in kit.leads_in(store).values()]
-    assert kit.as_people(leads) == kit.as_people(kit.people(kit.facts_of(store)))
+    assert kit.as_people(leads) == kit.as_people(kit.families(kit.facts_of(store)))
 
 
 def test_workers_that_meet_at_the_same_people_count_each_event_once(postgres_copy: str) -> None:
@@ -330,7 +330,7 @@ def test_workers_that_meet_at_the_same_people_count_each_event_once(postgres_cop
         assert len(ids) == len(set(ids)) == sum(outcome.accepted for outcome in outcomes)
         assert sum(outcome.read for outcome in outcomes) == len(values)
         leads = [lead.facts for lead in kit.leads_in(store).values()]
-        assert kit.as_people(leads) == kit.as_people(kit.people(facts))
+        assert kit.as_people(leads) == kit.as_people(kit.families(facts))
         letters = sum(outcome.dead_letters for outcome in outcomes)
         assert store.counts()["dead_letters"] == letters
 
