@@ -40,6 +40,7 @@ from domain.scoring import (
     total_of,
 )
 from leadflow.amounts import decimal_text, points
+from leadflow.consents import standings_document
 from leadflow.instants import rfc3339
 from leadflow.stage_history import cycles_document, qualification_document
 from leadflow.store.base import Store
@@ -157,6 +158,7 @@ def open_dossier(
     lead, events = _in_order(streams, stream, kept, rules)
     rows = Rows()
     view = View(1, list(streams))
+    view.rules = rules
     if lead is not None:
         # The decisions that were taken are those that would be taken again.
         history = _by_fact(events)
@@ -250,7 +252,7 @@ def show(dossier: Dossier) -> dict[str, Any]:
         "first_touch": _touch(touches[0]) if touches else None,
         "last_touch": _touch(touches[-1]) if touches else None,
         "opportunities": [_opportunity(row) for row in dossier.rows.opportunities],
-        "consent": consent(dossier.facts),
+        "consent": standings_document(dossier.counted(), dossier.rules, dossier.at),
         "qualification": qualification_document(lead.effective(), dossier.policy, lead.criteria),
         "cycles": cycles_document(
             (one for decisions in dossier.decisions.values() for one in decisions),
@@ -294,42 +296,6 @@ def _opportunity(row: tuple[Any, ...]) -> dict[str, Any]:
         "closed_at": None if closed is None else rfc3339(closed),
         "owner": owner,
     }
-
-
-def consent(facts: Sequence[Fact]) -> list[dict[str, Any]]:
-    """Return the latest word per purpose and channel; a withdrawal wins over its own instant.
-
-    *facts* come in canonical order. A channel of None means all channels.
-    """
-    latest: dict[tuple[str, str | None], tuple[int, bool, Fact]] = {}
-
-    def hear(fact: Fact, purpose: Any, channel: Any, *, granted: bool) -> None:
-        key = (str(purpose), None if channel is None else str(channel))
-        known = latest.get(key)
-        if known is not None and known[0] == fact.at and not known[1]:
-            return
-        latest[key] = (fact.at, granted, fact)
-
-    for fact in facts:
-        if fact.type in ("consent.granted", "consent.withdrawn"):
-            granted = fact.type == "consent.granted"
-            hear(fact, fact.get("purpose"), fact.get("channel"), granted=granted)
-        for one in fact.get("consent") or ():
-            granted = bool(one.get("granted"))
-            hear(fact, one.get("purpose"), one.get("channel"), granted=granted)
-    return [
-        {
-            "purpose": purpose,
-            "channel": channel,
-            "granted": granted,
-            "at": rfc3339(at),
-            "source": fact.source,
-            "id": fact.id,
-        }
-        for (purpose, channel), (at, granted, fact) in sorted(
-            latest.items(), key=lambda item: (item[0][0], item[0][1] or "")
-        )
-    ]
 
 
 # --- timeline -----------------------------------------------------------------------------------

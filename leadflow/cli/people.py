@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console, Group
 
-from leadflow.cli import duplicates
+from leadflow.cli import consents, duplicates
 from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, session, table
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: leadflow lead timeline crm:1042 --as-of 2026-01-31")(timeline)
     group.command(epilog="Example: leadflow lead explain +49301234567")(explain)
     group.command(epilog="Example: leadflow lead forecast ada@example.com")(forecast)
+    consents.register(group)
     duplicates.register_rulings(group)
     app.add_typer(group, name="lead")
 
@@ -91,11 +92,11 @@ def _show(console: Console, document: dict[str, Any], key: str) -> None:
         columns = ["opportunity", "status", ">amount", "=created", "=closed"]
         console.print(table(None, columns, deals))
     consents = [
-        (one["purpose"], one["channel"] or "all", one["granted"], one["at"])
+        (one["purpose"], one["channel"] or "all", one["state"], one["at"])
         for one in document["consent"]
     ]
     if consents:
-        console.print(table(None, ["consent", "channel", "granted", "=since"], consents))
+        console.print(table(None, ["consent", "channel", "state", "=since"], consents))
     _cycles(console, document["cycles"])
     _qualification(console, document["qualification"])
     console.print(f"Next: leadflow lead timeline {key}", style="dim", markup=False)
