@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from domain.guards import GUARDS
-from domain.stages import MOVES, STAGES
-from leadflow.reference import FOLDER, PAGES, main, stages, stale, write
+from domain.aliases import ALIASES, NOTES
+from domain.stage_cards import cards_of
+from domain.stages import PACKS, STAGES, Pack
+from leadflow.reference import FOLDER, PAGES, main, stale, write
+from leadflow.reference_stages import stages_page
 
 
 def test_the_reference_is_up_to_date() -> None:
@@ -31,17 +34,39 @@ def test_a_page_that_was_changed_by_hand_is_named_and_mended(
     assert main(["--check", *folder]) == 1
     assert capsys.readouterr().out.startswith(f"{page} is not up to date")
     assert write(page.parent) == ["stages.md"]
-    assert page.read_text() == stages()
+    assert page.read_text() == stages_page()
 
 
-def test_the_page_of_stages_shows_every_stage_move_and_arrow() -> None:
-    page = stages()
-    diagram = page.partition("```mermaid")[2]
+def part_of(pack: Pack) -> str:
+    """Return the page of stages from the heading of *pack* to the next one."""
+    return stages_page().partition(f"### `{pack.name}`\n")[2].partition("\n##")[0]
 
-    for move in MOVES:
-        assert f"| `{move.rule}` |" in page
+
+@pytest.mark.parametrize("pack", PACKS.values(), ids=lambda pack: pack.name)
+def test_the_page_of_stages_shows_every_move_and_arrow_of_a_pack(pack: Pack) -> None:
+    part = part_of(pack)
+    diagram = part.partition("```mermaid")[2]
+
+    for move in pack.table:
+        assert f"| `{move.rule}` |" in part
         assert f": {move.rule}\n" in diagram
-    for stage in STAGES:
-        assert f"| `{stage}` |" in page
-        assert f"--> {stage}:" in diagram
-    assert {move.guard for move in MOVES} - {None} == set(GUARDS)
+        assert f"--> {move.to}: " in diagram
+
+
+def test_the_page_of_stages_shows_the_five_fields_of_every_stage_and_its_other_names() -> None:
+    page = stages_page()
+
+    for pack in PACKS.values():
+        for stage, card in cards_of(pack).items():
+            fields = (card.definition, card.interest, card.activities, card.department, card.goal)
+            assert f"| `{stage}` | {' | '.join(fields)} |" in page
+    for names in ALIASES.values():
+        for name in names:
+            assert name in page
+    for note in NOTES:
+        assert f"- **{note}**: " in page
+    assert set(cards_of(PACKS["default"])) == set(STAGES)
+
+
+def test_every_guard_is_that_of_a_move() -> None:
+    assert {move.guard for pack in PACKS.values() for move in pack.table} - {None} == set(GUARDS)
