@@ -40,6 +40,7 @@ _VIEWS: Final = {
     "v_credit": "What each touch earns of each conversion: one row per model",
     "v_funnel": "Leads that entered and reached each stage; a skipped stage is reached, not entered",
     "v_sources": "Leads, and how many of them ever entered a stage, by first touch",
+    "v_accounts": "Companies with their leads; their worth is in v_opportunities, lead by lead",
 }
 """What a view shows where that is not what the table of its name holds."""
 
@@ -65,6 +66,14 @@ _VIEW_COLUMNS: Final = {
     "v_credit.credit": ("decimal", "Part of the conversion: 0 to 1, nine decimals"),
     "v_credit.amount": ("decimal", "Part of its amount; the parts sum to the amount exactly"),
     "v_credit.currency": ("text", "ISO 4217 code of the amount"),
+    "v_accounts.account": ("text", "Registrable domain of the company; see v_pipeline"),
+    "v_accounts.leads": ("integer", "Leads of the company"),
+    "v_accounts.furthest_stage": ("text", "Furthest stage that one of its leads is in now"),
+    "v_accounts.deals_open": ("integer", "Opportunities that are open"),
+    "v_accounts.deals_won": ("integer", "Opportunities that were won last"),
+    "v_accounts.owners": ("integer", "How many own a lead of it"),
+    "v_accounts.first_event_at": ("timestamp", "When the first event of a lead of it happened"),
+    "v_accounts.last_event_at": ("timestamp", "When the latest event of a lead of it happened"),
     "v_funnel.stage": ("text", "Stage code"),
     "v_funnel.n": ("integer", "Place in machine order, from 1"),
     "v_funnel.entered": ("integer", "Leads that ever entered the stage"),

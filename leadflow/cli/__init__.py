@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from leadflow.cli import (
+    accounts,
     ask,
     duplicates,
     intake,
@@ -78,6 +79,7 @@ setup.register(app)
 intake.register(app)
 run.register(app)
 ask.register(app)
+accounts.register(app)
 people.register(app)
 duplicates.register(app)
 letters.register(app)

@@ -33,7 +33,7 @@ By = Annotated[
     typer.Option(
         metavar="DIM",
         help="Group by owner, channel, source, medium, campaign, party, country, region, seniority,"
-        " industry, company, company_size or product.",
+        " industry, company, account, company_size or product.",
     ),
 ]
 
