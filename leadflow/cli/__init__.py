@@ -17,6 +17,7 @@ from leadflow.cli import (
     setup,
     stages,
     trial,
+    win,
 )
 from leadflow.cli.frame import Root, Session
 
@@ -85,6 +86,7 @@ duplicates.register(app)
 letters.register(app)
 maintain.register(app)
 policies.register(app)
+win.register(app)
 stages.register(app)
 
 
