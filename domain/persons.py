@@ -8,13 +8,14 @@ of the facts alone: neither the order of arrival nor what was believed in betwee
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import IntEnum
 from operator import itemgetter
 from typing import Final
 
 from domain.book import Rules, judged_at
-from domain.corrections import FactId, corrections, target_of
+from domain.corrections import CORRECTIONS, FactId, corrections, target_of
 from domain.events import Fact, Identifier, OrderKey
-from domain.identity import MERGED, RULINGS, UNMERGED, others_of
+from domain.identity import ANONYMOUS, MERGED, RULINGS, UNMERGED, known_by, others_of
 from domain.policy import Policy
 
 _RULED: Final = 0
@@ -51,54 +52,85 @@ class Watch:
     ``persons`` need not be asked.
     """
 
-    __slots__ = ("_shared", "doubt", "pairs", "values")
+    __slots__ = ("_shared", "corrected", "doubt", "known", "values")
 
     def __init__(self, rules: Rules) -> None:
-        self._shared = rules.shared_kinds
+        self._shared = rules.shared_kinds - {"email"}  # addresses may be verified
         self.values: dict[str, str] = {}
         """Kinds that may tell people apart to the first value there was."""
-        self.pairs: set[tuple[Identifier, Identifier]] = set()
-        """What is joined, as far as it is known."""
+        self.known: set[tuple[Identifier, ...]] = set()
+        """Identifiers as they came together: again they tell nothing new."""
+        self.corrected = False
+        """Whether something is corrected, so that what came together may not count."""
         self.doubt = False
         """Whether something may tell several people apart."""
 
     def add(self, fact: Fact) -> bool:
-        """Take *fact* in; return whether it may change who is who in a family that is in doubt."""
-        if fact.person is None:
-            if target_of(fact) is None:
-                return False
-            self.doubt = True
+        """Take *fact* in; return whether it may change whose the facts before it are.
+
+        It may also do so if it does not come last in canonical order, which is for the caller to
+        look at. Where the family is not in doubt there is nothing to change.
+        """
+        if fact.type in CORRECTIONS:
+            self.corrected = self.doubt = True
             return True
+        if fact.person is None:
+            return self.corrected
         if fact.type in RULINGS:
             self.doubt = True
-            return True
-        changes = bool(fact.person.get("attributes"))
+        changes = self.corrected or fact.type in RULINGS or bool(fact.person.get("attributes"))
         keys = fact.keys
-        for key in keys:
-            kind, value = key
+        for kind, value in keys:
             if kind not in self._shared and self.values.setdefault(kind, value) != value:
                 self.doubt = True
-            if (keys[0], key) not in self.pairs:
-                self.pairs.add((keys[0], key))
-                changes = True
+        if keys not in self.known:
+            self.known.add(keys)
+            changes = True
         return changes
 
     def join(self, other: "Watch") -> None:
         """Take in the family of *other*."""
-        self.pairs |= other.pairs
+        self.known |= other.known
+        self.corrected = self.corrected or other.corrected
         self.doubt = self.doubt or other.doubt
         for kind, value in other.values.items():
             if self.values.setdefault(kind, value) != value:
                 self.doubt = True
 
 
-def anchored(fact: Fact, policy: Policy) -> tuple[Identifier, ...]:
-    """Return the identifiers of *fact*, the first that is not weak before all others."""
-    keys, weak = fact.keys, policy.weak_kinds
-    for n, key in enumerate(keys):
-        if key[0] not in weak:
-            return keys if n == 0 else (key, *keys[:n], *keys[n + 1 :])
-    return keys
+def anchored(
+    fact: Fact, policy: Policy, verified: Collection[str] = frozenset()
+) -> tuple[Identifier, ...]:
+    """Return the identifiers of *fact*, the one that says best whose it is before all others.
+
+    That is one of a unique kind, else an address that is among the *verified*, else the first that
+    is not weak.
+    """
+    keys = fact.keys
+    if len(keys) < 2:
+        return keys
+    best, least = 0, _Rank.WEAK + 1
+    for n, (kind, value) in enumerate(keys):
+        if kind in policy.weak_kinds:
+            rank = _Rank.WEAK
+        elif kind in policy.unique_kinds:
+            rank = _Rank.UNIQUE
+        elif kind == "email" and value in verified:
+            rank = _Rank.VERIFIED
+        else:
+            rank = _Rank.STRONG
+        if rank < least:
+            best, least = n, rank
+    return keys if best == 0 else (keys[best], *keys[:best], *keys[best + 1 :])
+
+
+class _Rank(IntEnum):
+    """How well an identifier says whose a fact is, the best first."""
+
+    UNIQUE = 0
+    VERIFIED = 1
+    STRONG = 2
+    WEAK = 3
 
 
 def persons(facts: Sequence[Fact], rules: Rules) -> list[list[Fact]]:
@@ -111,6 +143,19 @@ def persons(facts: Sequence[Fact], rules: Rules) -> list[list[Fact]]:
     return list(Division(facts, rules).parts.values()) if facts else []
 
 
+def named(facts: Sequence[Fact], rules: Rules) -> list[tuple[Identifier | None, list[Fact]]]:
+    """Return what ``persons`` does, each with the identifier by which the person is first known.
+
+    Of one person alone it is that of ``identity.known_by``. Of several it is the first that is the
+    person's own: no two have the same, though colleagues may first be seen by a number they share.
+    None where no fact carries an identifier.
+    """
+    if not facts:
+        return []
+    division = Division(facts, rules)
+    return [(division.known_by(place), part) for place, part in division.parts.items()]
+
+
 class Division:
     """The people of a family, which takes in what comes last in canonical order."""
 
@@ -120,22 +165,29 @@ class Division:
         self._policy = policy = rules.at(judged_at(facts[-1]))
         self._last = facts[-1].order
         voided = corrections(facts).voided
-        self._groups = _Groups(policy, facts, voided)
-        edges = _edges(facts, voided, policy)
+        self._verified = _verified(facts, voided, policy)
+        self._groups = _Groups(policy, facts, voided, self._verified)
+        edges = _edges(facts, voided, policy, self._verified)
         self._groups.join(edges)
         self._pairs = {(one, other) for _, _, one, other in edges}
         self._claims: _Claims = {}
-        keys_of = [anchored(fact, policy) for fact in facts]
+        keys_of = [anchored(fact, policy, self._verified) for fact in facts]
         for fact, keys in zip(facts, keys_of, strict=True):
             if (fact.source, fact.id) not in voided:
                 self._claim(fact, keys)
         places = [self._place(fact, keys) for fact, keys in zip(facts, keys_of, strict=True)]
         of_fact = {(fact.source, fact.id): place for fact, place in zip(facts, places, strict=True)}
         first = next((place for place in places if place is not None), None)
+        self._targets = {
+            (fact.source, fact.id): target
+            for fact in facts
+            if (target := target_of(fact)) is not None
+        }
+        self._awaited = {target for target in self._targets.values() if target not in of_fact}
         self.parts: dict[Identifier | None, list[Fact]] = {}
         """The facts of each person, by one of the identifiers."""
         for fact, place in zip(facts, places, strict=True):
-            found = _corrected(fact, of_fact, facts) if place is None else place
+            found = self._corrected(fact, place, of_fact)
             self.parts.setdefault(first if found is None else found, []).append(fact)
 
     def add(self, fact: Fact) -> list[Fact] | None:
@@ -143,11 +195,13 @@ class Division:
 
         None where the family has to be divided anew, as *fact* may change who is who.
         """
-        keys = anchored(fact, self._policy)
+        keys = anchored(fact, self._policy, self._verified)
         if (
             not keys
             or fact.order <= self._last
             or fact.type in RULINGS
+            or fact.type in CORRECTIONS
+            or (fact.source, fact.id) in self._awaited
             or verified_email(fact) is not None
             or self._rules.at(judged_at(fact)) is not self._policy
         ):
@@ -163,11 +217,14 @@ class Division:
                 return None
         for key in fresh:
             groups.add(key, self._policy)
-        for key in keys[1:]:
+        edges = [
+            (_class_of(anchor, key, self._policy), fact.order, anchor, key) for key in keys[1:]
+        ]
+        for edge in sorted(edges):
+            key = edge[-1]
             if (anchor, key) not in self._pairs:
                 self._pairs.add((anchor, key))
                 before = (groups.find(anchor), groups.find(key))
-                edge = (_class_of(anchor, key, self._policy), fact.order, anchor, key)
                 groups.join([edge])
                 for root in before:
                     if root in self.parts and groups.find(root) != root:
@@ -178,13 +235,33 @@ class Division:
         part.append(fact)
         return part
 
+    def known_by(self, place: Identifier | None) -> Identifier | None:
+        """Return the identifier by which the person at *place* was first known."""
+        part = self.parts[place]
+        if place is None or len(self.parts) == 1:
+            return known_by(part)
+        find = self._groups.find
+        own = [key for fact in part for key in fact.keys if find(key) == place]
+        return next((key for key in own if key[0] != ANONYMOUS), own[0] if own else place)
+
     def _claim(self, fact: Fact, keys: tuple[Identifier, ...]) -> None:
         """Note who is known by weak identifiers, and since when."""
         weak = self._policy.weak_kinds
         if keys and keys[0][0] not in weak:
             for key in keys[1:]:
-                if key[0] in weak and not self._groups.are_foes(keys[0], key):
-                    self._claims.setdefault(key, []).append((fact.order, keys[0]))
+                if key[0] in weak:
+                    self._claim_one(fact, keys[0], key)
+        if keys and fact.type == MERGED:
+            for other in others_of(fact):
+                one = anchored(fact, self._policy)[0]
+                if one[0] in weak and other[0] not in weak:
+                    self._claim_one(fact, other, one)
+                elif other[0] in weak and one[0] not in weak:
+                    self._claim_one(fact, one, other)
+
+    def _claim_one(self, fact: Fact, owner: Identifier, weak: Identifier) -> None:
+        if not self._groups.are_foes(owner, weak):
+            self._claims.setdefault(weak, []).append((fact.order, owner))
 
     def _place(self, fact: Fact, keys: tuple[Identifier, ...]) -> Identifier | None:
         """Return the root of the person whose *fact* is; None of one without identifiers.
@@ -201,24 +278,60 @@ class Division:
                 return self._groups.find(said[max(n - 1, 0)][1])
         return self._groups.find(keys[0])
 
+    def _corrected(
+        self,
+        fact: Fact,
+        place: Identifier | None,
+        of_fact: Mapping[FactId, Identifier | None],
+    ) -> Identifier | None:
+        """Return the person of what *fact* corrects, through corrections of corrections.
+
+        That is *place*, its own, where it corrects nothing that is here.
+        """
+        seen = set()
+        target = self._targets.get((fact.source, fact.id))
+        while target is not None and target not in seen:
+            seen.add(target)
+            place = of_fact.get(target) or place
+            target = self._targets.get(target)
+        return place
+
+
+def _verified(
+    facts: Iterable[Fact], voided: Mapping[FactId, FactId], policy: Policy
+) -> frozenset[str]:
+    """Return the e-mail addresses that are verified, and so tell people apart."""
+    if not policy.verified_email_is_unique:
+        return frozenset()
+    return frozenset(
+        address
+        for fact in facts
+        if (address := verified_email(fact)) is not None and (fact.source, fact.id) not in voided
+    )
+
 
 def _class_of(one: Identifier, other: Identifier, policy: Policy) -> int:
     return _WEAK if one[0] in policy.weak_kinds or other[0] in policy.weak_kinds else _STRONG
 
 
-def _edges(facts: Sequence[Fact], voided: Mapping[FactId, FactId], policy: Policy) -> list[Edge]:
+def _edges(
+    facts: Sequence[Fact],
+    voided: Mapping[FactId, FactId],
+    policy: Policy,
+    verified: Collection[str],
+) -> list[Edge]:
     """Return what joins identifiers, the strongest first."""
     said: dict[tuple[Identifier, Identifier], tuple[int, OrderKey]] = {}
     ruled: dict[tuple[Identifier, Identifier], tuple[str, OrderKey]] = {}
     for fact in facts:
-        keys = anchored(fact, policy)
+        keys = anchored(fact, policy, verified)
         if not keys or (voided and (fact.source, fact.id) in voided):
             continue
         first = keys[0]
         for key in keys[1:]:
             said.setdefault((first, key), (_class_of(first, key, policy), fact.order))
         for other in others_of(fact):
-            ruled[_pair(first, other)] = (fact.type, fact.order)
+            ruled[_pair(anchored(fact, policy)[0], other)] = (fact.type, fact.order)
     edges = [(kind, order, one, other) for (one, other), (kind, order) in said.items()]
     edges += [(_RULED, order, *pair) for pair, (type_, order) in ruled.items() if type_ == MERGED]
     return sorted(edges)
@@ -232,7 +345,11 @@ class _Groups:
     """Disjoint sets of identifiers, each with what tells it from others."""
 
     def __init__(
-        self, policy: Policy, facts: Sequence[Fact], voided: Mapping[FactId, FactId]
+        self,
+        policy: Policy,
+        facts: Sequence[Fact],
+        voided: Mapping[FactId, FactId],
+        verified: Collection[str],
     ) -> None:
         self._parent: dict[Identifier, Identifier] = {}
         self._members: dict[Identifier, list[Identifier]] = {}
@@ -243,12 +360,9 @@ class _Groups:
         self._foes: dict[Identifier, set[Identifier]] = {}
         """Root to identifiers that were ruled to be somebody else's."""
         latest: dict[tuple[Identifier, Identifier], str] = {}
-        verified = set()
         for fact in facts:
             if voided and (fact.source, fact.id) in voided:
                 continue
-            if policy.verified_email_is_unique and (address := verified_email(fact)) is not None:
-                verified.add(address)
             for other in others_of(fact):
                 if keys := anchored(fact, policy):
                     latest[_pair(keys[0], other)] = fact.type
@@ -328,19 +442,3 @@ class _Groups:
 def _differ(one: Mapping[str, set[str]], other: Mapping[str, set[str]]) -> bool:
     """Return whether some kind has values on both sides, and none in common."""
     return any(kind in other and values.isdisjoint(other[kind]) for kind, values in one.items())
-
-
-def _corrected(
-    fact: Fact, of_fact: Mapping[FactId, Identifier | None], facts: Sequence[Fact]
-) -> Identifier | None:
-    """Return the person of the fact that *fact* corrects, through corrections of corrections."""
-    by_id = {(one.source, one.id): one for one in facts}
-    seen = set()
-    target = target_of(fact)
-    while target is not None and target not in seen:
-        seen.add(target)
-        if (place := of_fact.get(target)) is not None:
-            return place
-        corrected = by_id.get(target)
-        target = None if corrected is None else target_of(corrected)
-    return None
