@@ -128,6 +128,7 @@ class Lead:
         for name in Lead.__slots__:
             value = getattr(self, name)
             setattr(other, name, value.copy() if hasattr(value, "copy") else value)
+        other.mails = other.ledger = None  # both would be changed under the other's hands
         return other
 
     def state(self) -> Mapping[str, Any]:
@@ -188,14 +189,10 @@ def decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
         key = (fact.source, fact.id)
         if key in lead.corrected.voided:
             return [fact]
-        if key in lead.corrected.actors:
-            return [
-                fact,
-                *_decide(lead, with_actors([fact], lead.corrected.as_actors())[0], policy)[1:],
-            ]
-    if fact.type in MAILS and (verdicts := _verdicts(lead, fact, policy)):
-        return _decide_judged(lead, fact, policy, verdicts)
-    return _decide(lead, fact, policy)
+    verdicts = _verdicts(lead, fact, policy) if fact.type in MAILS else []
+    if not verdicts and (fact.source, fact.id) not in lead.corrected.actors:
+        return _decide(lead, fact, policy)
+    return _decide_judged(lead, fact, policy, verdicts)
 
 
 def _decide(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
@@ -250,6 +247,7 @@ def _decide_correction(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
     for verdict in verdicts:
         evolve(after, verdict)
     known, _ = as_occurred(facts, policy)
+    after.traits = known.traits
     restated = restate(known, fact, policy.version, "corrected", stage_of=lead)
     evolve(after, restated)
     return [fact, *verdicts, restated, *_decide(after, fact, policy)[1:]]
@@ -258,11 +256,13 @@ def _decide_correction(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
 def _decide_judged(
     lead: Lead, fact: Fact, policy: Policy, verdicts: Sequence[ActorJudged]
 ) -> list[Event]:
-    """Return what follows from a mail act that shows who did it, or who did others."""
-    after = lead.copy()
-    for verdict in verdicts:
-        evolve(after, verdict)
-    as_judged = with_actors([fact], after.judged)[0]
+    """Return what follows from a fact whose actor is another, or that shows who did others."""
+    after = lead
+    if verdicts:
+        after = lead.copy()
+        for verdict in verdicts:
+            evolve(after, verdict)
+    as_judged = with_actors([fact], after.judged | after.corrected.as_actors())[0]
     return [fact, *verdicts, *_decide(after, as_judged, policy)[1:]]
 
 
@@ -556,5 +556,6 @@ def as_occurred(facts: Sequence[Fact], rules: Rules) -> tuple[Lead, list[list[Ev
         events = _decide(lead, fact, policy)
         for event in events:
             evolve(lead, event)
+        lead.corrected = NOTHING  # the facts say already what the last word is
         history.append(events)
     return lead, history
