@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from domain.corrections import CORRECTIONS, corrections
 from domain.events import (
     DECISION_TOPICS,
     FACT_TOPIC,
@@ -17,7 +18,7 @@ from domain.events import (
     PolicyPublished,
     topic_of,
 )
-from domain.lead import Lead
+from domain.lead import Lead, canonical
 
 _encode = msgspec.json.Encoder().encode
 _decode_fact = msgspec.json.Decoder(Fact).decode
@@ -49,6 +50,8 @@ class _LeadState(msgspec.Struct):
     criteria: dict[str, bool]
     opportunities: dict[str, str]
     recycled_until: int | None
+    judged: list[tuple[str, str, str]] = []
+    """Source and id of facts, and who acted: no key of a JSON object is a pair."""
 
 
 _decode_lead = msgspec.json.Decoder(_LeadState).decode
@@ -77,6 +80,7 @@ def decode(topic: str, state: bytes) -> Event:
 def encode_lead(lead: Lead) -> bytes:
     """Return the bytes of a snapshot of *lead*."""
     state = {name: value for name, value in lead.state().items() if name != "seen"}
+    state["judged"] = [(*key, actor) for key, actor in lead.judged.items()]
     return _encode(state)
 
 
@@ -86,6 +90,8 @@ def decode_lead(state: bytes) -> Lead:
     lead = Lead()
     for name in fields.__struct_fields__:
         setattr(lead, name, getattr(fields, name))
+    lead.judged = {(source, id_): actor for source, id_, actor in fields.judged}
     lead.seen = {(fact.source, fact.id) for fact in lead.facts}
+    lead.corrected = corrections(canonical(f for f in lead.facts if f.type in CORRECTIONS))
     lead.forget_bounds()
     return lead
