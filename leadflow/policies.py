@@ -17,11 +17,8 @@ from typing import Any, Final
 
 from domain.counts import ACTS, COUNTS, Act, Count
 from domain.policy import (
-    DAY,
     AccountRules,
     ConsentRules,
-    EngagementRule,
-    FitRule,
     Policy,
     RoleRule,
 )
@@ -31,9 +28,8 @@ from leadflow.policy_document import (
     ActEntry,
     ConsentTable,
     Document,
-    EngagementEntry,
-    FitEntry,
 )
+from leadflow.policy_rules import choice, engagement_line, engagement_rule, fit_lines, fit_rule, row
 from leadflow.policy_stages import stage_lines
 from leadflow.toml_lines import key_lines, line_of
 
@@ -98,9 +94,12 @@ def load_policy(path: Path | str | None = None) -> Policy:
 
 
 def check_policy(path: Path | str | None = None) -> list[Problem]:
-    """Return all problems of the policy at *path*, errors and warnings, by line."""
+    """Return all problems of the policy at *path*, errors and warnings, by line.
+
+    What a policy says in vain is looked for once nothing in it is wrong.
+    """
     text, problems = _read(path)
-    return problems if text is None else _parse(text)[1]
+    return problems if text is None else _parse(text, linted=True)[1]
 
 
 def parse_policy(text: str, path: str = "policy.toml") -> Policy:
@@ -163,7 +162,7 @@ def _read(path: Path | str | None) -> tuple[str | None, list[Problem]]:
         return None, [Problem(line, None, None, "is not UTF-8", "save the file as UTF-8")]
 
 
-def _parse(text: str) -> tuple[Policy | None, list[Problem]]:
+def _parse(text: str, *, linted: bool = False) -> tuple[Policy | None, list[Problem]]:
     try:
         raw = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -174,9 +173,14 @@ def _parse(text: str) -> tuple[Policy | None, list[Problem]]:
         return None, [Problem(None, None, None, reason, "write it as policy.toml is written")]
     checked, findings = examine(raw)
     lines = key_lines(text)
+    policy = None if checked is None else _policy(checked, _plain(raw))
+    if linted and checked is not None and policy is not None:
+        from leadflow.policy_lint import lint  # it asks the contract, which costs a while to import
+
+        findings += lint(checked, policy)
     problems = [_problem(finding, lines) for finding in findings]
     problems.sort(key=lambda problem: problem.line or 0)
-    return None if checked is None else _policy(checked, _plain(raw)), problems
+    return policy, problems
 
 
 def _syntax_problem(message: str, text: str) -> Problem:
@@ -213,9 +217,9 @@ def _policy(checked: Document, document: Mapping[str, Any]) -> Policy:
     stages, engagement = checked.stages, checked.engagement
     return Policy(
         version=version_of(document),
-        fit_rules=tuple(_fit_rule(rule) for rule in checked.fit_rules if any(rule.worths)),
+        fit_rules=tuple(fit_rule(rule) for rule in checked.fit_rules if any(rule.worths)),
         engagement_rules=tuple(
-            _engagement_rule(rule, engagement.half_life_days)
+            engagement_rule(rule, engagement)
             for rule in checked.engagement_rules
             if rule.points  # a rule worth nothing is for its readers; the engine need not see it
         ),
@@ -240,6 +244,7 @@ def _policy(checked: Document, document: Mapping[str, Any]) -> Policy:
         parties=checked.parties.model_dump(),
         consent=_consent(checked.consent),
         accounts=_accounts(checked),
+        day_cap=engagement.day_cap,
         document=document,
     )
 
@@ -277,30 +282,6 @@ def _steps(steps: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(steps.items()))
 
 
-def _fit_rule(rule: FitEntry) -> FitRule:
-    return FitRule(
-        rule.name,
-        rule.attribute,
-        {text.strip().lower(): points for text, points in rule.points.items()},
-        tuple((text.lower(), points) for text, points in rule.contains.items()),
-        tuple(sorted((int(size), points) for size, points in rule.at_least.items())),
-    )
-
-
-def _engagement_rule(rule: EngagementEntry, half_life: int) -> EngagementRule:
-    return EngagementRule(
-        name=rule.name,
-        types=tuple(rule.types),
-        points=rule.points,
-        half_life=rule.half_life_days or half_life,
-        group=rule.group,
-        where=tuple(rule.where.items()),
-        actors=tuple(rule.actors),
-        unless=tuple(rule.unless.items()),
-        contains=tuple(rule.contains.items()),
-    )
-
-
 # --- in words ----------------------------------------------------------------------------------
 
 
@@ -311,6 +292,7 @@ def render(policy: Policy) -> str:
 
 def _lines(policy: Policy) -> Iterator[str]:
     yield f"Policy {policy.version}"
+    yield f"Owned by {policy.document.get('owner', 'nobody that it names')}"
     yield ""
     yield "Stages"
     yield from stage_lines(policy)
@@ -332,23 +314,19 @@ def _lines(policy: Policy) -> Iterator[str]:
     yield ""
     yield "Fit: once per attribute, without decay"
     for rule in policy.fit_rules:
-        yield f"  {rule.name} ({rule.attribute})"
-        for text, points in rule.points.items():
-            yield _row(points, text)
-        for word, points in rule.contains:
-            yield _row(points, f'contains "{word}"')
-        for size, points in rule.at_least:
-            yield _row(points, f"{size:,} and more")
+        yield from fit_lines(rule)
     yield ""
     yield "Engagement: each time, fading; what reps and machines do counts only where it says so"
+    if policy.day_cap is not None:
+        yield f"  one day, at most {decimal_of(policy.day_cap)}"
     for group, cap in policy.group_caps.items():
         yield f"  {group}, at most {decimal_of(cap)}"
         for act in policy.engagement_rules:
             if act.group == group:
-                yield _row(act.points, f"{act.name}: {_act(act)}")
+                yield engagement_line(act)
     for entry in policy.document.get("engagement", {}).get("rules", ()):
         if entry["name"] not in {act.name for act in policy.engagement_rules}:
-            yield _row(0, f"{entry['name']}: {entry['note']}")
+            yield row(0, f"{entry['name']}: {entry['note']}")
 
 
 _SHOWS: Final = {
@@ -371,31 +349,11 @@ def _account_lines(rules: AccountRules) -> Iterator[str]:
     for rule in rules.roles:
         asked = []
         if rule.seniority:
-            asked.append(f"seniority {_choice(tuple(sorted(rule.seniority)))}")
+            asked.append(f"seniority {choice(tuple(sorted(rule.seniority)))}")
         if rule.title:
-            asked.append(f"title with {_choice(rule.title)}")
+            asked.append(f"title with {choice(rule.title)}")
         yield f"  {rule.role:14} {', or '.join(asked)}"
-
-
-def _row(points: int, text: str) -> str:
-    return f"    {decimal_of(points):>8}  {text}"
 
 
 def _ladder(steps: tuple[tuple[str, int], ...]) -> str:
     return ", ".join(f"{name} from {decimal_of(least)}" for name, least in steps)
-
-
-def _act(rule: EngagementRule) -> str:
-    """Return when *rule* counts and how fast it fades, in one line."""
-    parts = [" or ".join(rule.types)]
-    parts += [f"{field} is {_choice(values)}" for field, values in rule.where]
-    parts += [f"{field} is not {_choice(values)}" for field, values in rule.unless]
-    parts += [f"{field} contains {_choice(words)}" for field, words in rule.contains]
-    if set(rule.actors) != {"prospect", "unknown"}:
-        parts.append(f"by {_choice(rule.actors)}")
-    return f"{', '.join(parts)}; half-life {rule.half_life / DAY:g} d"
-
-
-def _choice(values: tuple[Any, ...]) -> str:
-    texts = [one if isinstance(one, str) else json.dumps(one) for one in values]
-    return " or ".join(texts)

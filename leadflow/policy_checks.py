@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -29,7 +29,6 @@ from leadflow.policy_document import (
     FitEntry,
     FitTable,
     FrameworkEntry,
-    Mql,
     PartiesTable,
     QualificationTable,
     RoleEntry,
@@ -39,6 +38,12 @@ from leadflow.policy_document import (
     Weights,
 )
 from leadflow.policy_people_checks import account_remarks, account_warnings, consent_remarks
+from leadflow.policy_score_checks import (
+    criterion_remarks,
+    fading_remarks,
+    kind_remarks,
+    kind_warnings,
+)
 from leadflow.policy_stage_checks import (
     Remark,
     entry_remarks,
@@ -149,6 +154,7 @@ class _Examination:
             self.consent or ConsentTable(),
             self.accounts,
             tuple(rule for _, rule in self.roles),
+            self.root.owner,
         )
         return document, self.findings
 
@@ -253,6 +259,11 @@ class _Examination:
         if self.fit:
             self._check_ladder(("fit", "grades"), self.fit.grades, "A, B, C")
         if self.engagement:
+            given = self.raw["engagement"]
+            self._remark(*fading_remarks(("engagement",), self.engagement, given))
+            if not self.engagement.fades:
+                where = ("engagement", "half_life_days")
+                self._say(where, _MISSING, "is missing", "add half_life_days = 30")
             self._check_ladder(("engagement", "levels"), self.engagement.levels, "1, 2, 3")
         if self.stages and self.fit and self.stages.mql.grade not in self.fit.grades:
             grade = self.stages.mql.grade
@@ -276,10 +287,16 @@ class _Examination:
             self._say((*path, last), steps[last] // POINT, problem, f"write {last} = 0")
 
     def _check_fit_rule(self, path: Path, rule: FitEntry) -> None:
-        if rule.attribute not in TRAITS:
+        self._remark(*criterion_remarks(path, rule, self.framework))
+        if rule.attribute is not None and rule.attribute not in TRAITS:
             near = closest(rule.attribute, TRAITS)
             mend = f'write "{near}"' if near else "write one of " + ", ".join(sorted(TRAITS))
             self._say((*path, "attribute"), rule.attribute, "is not an attribute of a person", mend)
+        if rule.criterion is not None or rule.is_number:
+            if not any(rule.worths) and not rule.note:
+                mend = "write what it is worth, or a note that says why it is worth nothing"
+                self._say((*path, "points"), 0, "gives nothing", mend)
+            return
         is_size = rule.attribute == "company.size"
         if is_size and (rule.points or rule.contains):
             key = "points" if rule.points else "contains"
@@ -330,24 +347,33 @@ class _Examination:
             mend = "write what it is worth, or a note that says why it is worth nothing"
             self._say((*path, "points"), 0, "gives nothing", mend)
         self._check_group(path, rule)
+        given = _at(self.raw, path)
+        self._remark(*fading_remarks(path, rule, given), *kind_remarks(path, rule, given))
+        for where, value, problem, mend in kind_warnings(path, rule, given):
+            self._warn(where, value, problem, mend)
         for key, fields in (
             ("where", rule.where),
             ("unless", rule.unless),
             ("contains", rule.contains),
         ):
             for field in fields:
-                if "." in field:
-                    mend = f'write the field alone: "{field.rpartition(".")[2]}"'
-                    problem = "is a path, where only fields of the event's own data can be asked"
-                    self._say((*path, key, field), _MISSING, problem, mend)
-                elif field in UNSEEN:
-                    mend = "ask a field of the type instead, such as kind"
-                    problem = "is a block or personal text, which rules do not see"
-                    self._say((*path, key, field), _MISSING, problem, mend)
+                self._check_field((*path, key, field), field, _MISSING)
+        if rule.distinct is not None:
+            self._check_field((*path, "distinct"), rule.distinct, rule.distinct)
         for field, values in rule.where.items():
             if set(values) <= set(rule.unless.get(field, ())):
                 problem = "is refused by unless, so the rule can never fire"
                 self._say((*path, "where", field), list(values), problem, "take out one of them")
+
+    def _check_field(self, path: Path, field: str, value: object) -> None:
+        """Check that a rule asks a field that it can see."""
+        if "." in field:
+            mend = f'write the field alone: "{field.rpartition(".")[2]}"'
+            problem = "is a path, where only fields of the event's own data can be asked"
+            self._say(path, value, problem, mend)
+        elif field in UNSEEN:
+            mend = "ask a field of the type instead, such as kind"
+            self._say(path, value, "is a block or personal text, which rules do not see", mend)
 
     def _check_group(self, path: Path, rule: EngagementEntry) -> None:
         table = self.raw["engagement"].get("groups")
@@ -413,7 +439,7 @@ def _finding(model: type[Table], error: ErrorDetails, path: Path) -> Finding:
     if not loc:
         return Finding(path, value, "is not a table", f"write [{key_of(path)}]")
     name = str(loc[-1] if isinstance(loc[-1], str) else loc[-2])
-    owner = Mql if model is Stages and len(loc) == 2 and loc[0] == "mql" else model
+    owner = _owner(model, loc)
     where = (*path, *loc)
     match error["type"]:
         case "extra_forbidden":
@@ -430,6 +456,23 @@ def _finding(model: type[Table], error: ErrorDetails, path: Path) -> Finding:
         case kind:
             problem = _PROBLEMS.get(kind, "{msg}").format(msg=error["msg"], **error.get("ctx", {}))
             return Finding(where, value, problem, f"write {_example(owner, loc)}")
+
+
+def _owner(model: type[Table], loc: Path) -> type[Table]:
+    """Return the table in which the key at *loc* stands: *model* or a table within it."""
+    field = model.model_fields.get(str(loc[0]))
+    if field is not None and len(loc) > 1:
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Table):
+                return kind
+    return model
+
+
+def _at(raw: Any, path: Path) -> Any:
+    """Return what the document holds at *path*."""
+    for part in path:
+        raw = raw[part]
+    return raw
 
 
 _PROBLEMS: Final = {

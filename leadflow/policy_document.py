@@ -88,6 +88,16 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(words)
 
 
+SATISFIED: Final = ""
+"""The key under which the points of a criterion are kept: no text that a person has is empty."""
+
+
+def _table_of_points(value: object) -> object:
+    """Return points by text; those of a criterion, which are one number, likewise."""
+    number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return {SATISFIED: value} if number else value
+
+
 Points = Annotated[int, BeforeValidator(_points)]
 Threshold = Annotated[int, BeforeValidator(_threshold)]
 Cap = Annotated[int, BeforeValidator(_cap)]
@@ -172,10 +182,43 @@ class FitTable(Table):
     rules: list[Any] = Field(default_factory=list, examples=[[]])
 
 
-class EngagementTable(Table):
+class LinearTable(Table):
+    """Points lose a part with every month of 30 days."""
+
+    percent_a_month: int = Field(ge=1, le=100, examples=[10])
+
+
+class InactivityTable(Table):
+    """Points fall while the lead does nothing."""
+
+    floor_after_days: Days = Field(examples=[45])
+    floor_percent: int = Field(ge=0, le=99, examples=[50])
+    zero_after_days: Days = Field(examples=[90])
+
+
+class Fades(Table):
+    """How points fade: one of these ways."""
+
+    half_life_days: Days | None = Field(default=None, examples=[30])
+    linear: LinearTable | None = Field(default=None, examples=[{"percent_a_month": 10}])
+    window_days: Days | None = Field(default=None, examples=[90])
+    inactivity: InactivityTable | None = Field(
+        default=None,
+        examples=[{"floor_after_days": 45, "floor_percent": 50, "zero_after_days": 90}],
+    )
+    decay: Literal["none"] | None = Field(default=None, examples=["none"])
+
+    @property
+    def fades(self) -> bool:
+        """Return whether the table says how points fade."""
+        ways = (self.half_life_days, self.linear, self.window_days, self.inactivity, self.decay)
+        return any(way is not None for way in ways)
+
+
+class EngagementTable(Fades):
     """Points for what the person does."""
 
-    half_life_days: Days = Field(examples=[30])
+    day_cap: Cap | None = Field(default=None, examples=[40])
     levels: dict[str, Threshold] = Field(
         min_length=1, examples=[{"1": 75, "2": 50, "3": 25, "4": 0}]
     )
@@ -187,8 +230,11 @@ class FitEntry(Table):
     """One rule of fit."""
 
     name: str = Field(min_length=1, max_length=64, examples=["seniority"])
-    attribute: str = Field(examples=["seniority"])
-    points: dict[str, Points] = Field(default_factory=dict, examples=[{"director": 20}])
+    attribute: str | None = Field(default=None, examples=["seniority"])
+    criterion: str | None = Field(default=None, examples=["budget"])
+    points: Annotated[dict[str, Points], BeforeValidator(_table_of_points)] = Field(
+        default_factory=dict, examples=[{"director": 20}]
+    )
     contains: dict[str, Points] = Field(default_factory=dict, examples=[{"director": 20}])
     at_least: dict[str, Points] = Field(default_factory=dict, examples=[{"200": 30}])
     note: str | None = Field(default=None, examples=["why"])
@@ -198,8 +244,18 @@ class FitEntry(Table):
         """Return the points that the rule can give, micro-points."""
         return [*self.points.values(), *self.contains.values(), *self.at_least.values()]
 
+    @property
+    def is_number(self) -> bool:
+        """Return whether ``points`` is one number."""
+        return SATISFIED in self.points
 
-class EngagementEntry(Table):
+    @property
+    def satisfied(self) -> int:
+        """Return what a satisfied criterion is worth, micro-points."""
+        return self.points.get(SATISFIED, 0)
+
+
+class EngagementEntry(Fades):
     """One rule of engagement."""
 
     name: str = Field(min_length=1, max_length=64, examples=["demo requested"])
@@ -212,7 +268,13 @@ class EngagementEntry(Table):
     actors: list[Literal["prospect", "rep", "machine", "unknown"]] = Field(
         default=["prospect", "unknown"], examples=[["prospect", "unknown"]]
     )
-    half_life_days: Days | None = Field(default=None, examples=[30])
+    once: bool = Field(default=False, examples=[True])
+    count: int | None = Field(default=None, ge=2, le=_MOST, examples=[3])
+    within_days: Days | None = Field(default=None, examples=[14])
+    distinct: str | None = Field(default=None, min_length=1, examples=["content"])
+    absent_days: Days | None = Field(default=None, examples=[30])
+    cap: Cap | None = Field(default=None, examples=[15])
+    day_cap: Cap | None = Field(default=None, examples=[5])
     custom: bool = Field(default=False, examples=[True])
     note: str | None = Field(default=None, examples=["why"])
 
@@ -257,6 +319,9 @@ class Root(Table):
     """The document as a whole; its tables are read one by one, to find all problems of each."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", examples=["default"])
+    owner: str | None = Field(
+        default=None, min_length=1, max_length=200, examples=["marketing operations"]
+    )
     stages: Any
     weights: Any
     fit: Any
@@ -288,3 +353,5 @@ class Document:
     accounts: AccountsTable | None
     """None: as the default policy has them."""
     roles: tuple[RoleEntry, ...]
+    owner: str | None = None
+    """Who answers for the policy; None where nobody is named."""
