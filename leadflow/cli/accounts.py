@@ -57,7 +57,7 @@ def _accounts(console: Console, document: dict[str, Any]) -> None:
         for one in document["rows"]
     ]
     columns = [
-        *("account", ">leads", "roles", ">met", "missing", "furthest", ">open", ">won"),
+        *("=account", ">leads", "roles", ">met", "missing", "furthest", ">open", ">won"),
         *("owners", "=last"),
     ]
     title = (
