@@ -356,16 +356,20 @@ def warnings(text: str, file: Path) -> list[str]:
 def test_a_threshold_out_of_reach_is_a_warning_and_no_error(tmp_path: Path) -> None:
     text = DEFAULT[: DEFAULT.index("# Content\n\n")]
     said = warnings(text, tmp_path / "mine.toml")
+    groups = ("email", "content", "event", "intent", "sales", "product")
     assert said == [
+        "stages.mql: is a stage that no lead can enter on its way:"
+        " fit and engagement cannot reach what mql asks",
         "stages.mql.engagement: is out of reach: the groups with rules count 15 at most",
         "engagement.levels.1: is out of reach: the groups with rules count 15 at most",
         "engagement.levels.2: is out of reach: the groups with rules count 15 at most",
         "engagement.levels.3: is out of reach: the groups with rules count 15 at most",
+        *[f"engagement.groups.{group}: is a group without rules" for group in groups],
     ]
 
 
 def test_a_grade_out_of_reach_is_a_warning(tmp_path: Path) -> None:
-    text = DEFAULT.replace("200 = 30", "200 = 1").replace("50 = 15", "50 = 1")
+    text = DEFAULT.replace("200 = 30", "200 = 5").replace("50 = 15", "50 = 5")
     said = warnings(text.replace("A = 75", "A = 90"), tmp_path / "mine.toml")
     assert said == ["fit.grades.A: is out of reach: all rules of fit give 75 at most"]
 
