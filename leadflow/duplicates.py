@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from domain.events import Identifier
 from leadflow import matching
-from leadflow.matching import compare_addresses, compare_names, name_parts
+from leadflow.matching import address_of, compare_addresses, compare_names, name_parts
 from projections.people import people
 from projections.pipeline import pipeline
 
@@ -66,7 +66,7 @@ class Person:
     @cached_property
     def companies(self) -> frozenset[str]:
         """Return name and domain of the company, and the domains of the addresses."""
-        found = {matching.split_address(email)[1] for email in self.emails}
+        found = {address_of(email).domain for email in self.emails}
         if self.domain:
             found.add(self.domain.lower().removeprefix("www."))
         if self.company:
@@ -76,8 +76,8 @@ class Person:
     @cached_property
     def locals(self) -> frozenset[str]:
         """Return what stands before the @, without tags and dots; functions' mailboxes left out."""
-        parts = (matching.split_address(email)[0] for email in self.emails)
-        return frozenset(matching.bare_local(part) for part in parts if not matching.is_role(part))
+        addresses = map(address_of, self.emails)
+        return frozenset(address.bare for address in addresses if not address.is_role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +157,20 @@ class Population:
     def _pairs(self) -> set[tuple[str, str]]:
         """Return the pairs of leads that share a key."""
         near = _near_domains(
-            {
-                matching.split_address(email)[1]
-                for one in self.people.values()
-                for email in one.emails
-            }
+            {address_of(email).domain for one in self.people.values() for email in one.emails}
         )
+        # Most keys are one lead's alone. Only their hashes are kept, which is a tenth of the memory;
+        # where two hashes meet by chance, a block of one lead comes of it.
+        once: set[int] = set()
+        again: set[int] = set()
+        for person in self.people.values():
+            for key in {hash(key) for key in _keys(person, near)}:
+                (again if key in once else once).add(key)
         blocks: dict[Hashable, list[str]] = {}
         for lead in sorted(self.people):
-            for key in dict.fromkeys(_keys(self.people[lead], near)):
-                blocks.setdefault(key, []).append(lead)
+            for value in set(_keys(self.people[lead], near)):
+                if hash(value) in again:
+                    blocks.setdefault(value, []).append(lead)
         return {
             pair
             for leads in blocks.values()
@@ -221,28 +225,24 @@ def _spelt(name: tuple[str, ...]) -> Iterator[Hashable]:
 
 
 def _address_keys(email: str, near: Mapping[str, Sequence[str]]) -> Iterator[Hashable]:
-    local, domain = matching.split_address(email)
-    if matching.is_role(local):
+    address = address_of(email)
+    if address.is_role:
         return
-    bare = matching.bare_local(local)
+    bare, domain = address.bare, address.domain
     if len(bare) >= 4:
         yield "local", bare
         yield "spelt", bare
-    yield "address", bare, domain
-    yield "looks", matching.skeleton(bare), matching.skeleton(domain)
-    yield "words", matching.local_parts(local), domain
+    yield "looks", address.looks, matching.skeleton(domain)
+    yield "words", address.words, domain
     for neighbour in near.get(domain, ()):
-        yield "near", bare, min(domain, neighbour), max(domain, neighbour)
+        yield "near", address.looks, min(domain, neighbour), max(domain, neighbour)
     # an address meets one that is a keystroke away where both lack the same letter
     yield "slip", bare, domain
     for n in range(len(bare)):
         yield "slip", bare[:n] + bare[n + 1 :], domain
-    words = [word for word in local.partition("+")[0].replace("_", ".").split(".") if word]
     yield "short", bare, domain
-    if len(words) == 2:
-        first, last = words
-        for short in (first[0] + last, last + first[0], first + last[0]):
-            yield "short", short, domain
+    for short in matching.short_forms(address.local):
+        yield "short", short, domain
 
 
 def _near_domains(domains: Iterable[str]) -> dict[str, list[str]]:
@@ -368,8 +368,7 @@ def _address(all_: Population, one: Person, other: Person) -> Reason | None:
             if grade is None:
                 continue
             if grade == matching.SAME_LOCAL:
-                local = matching.bare_local(matching.split_address(mine)[0])
-                holders = all_.holders("local", local)
+                holders = all_.holders("local", address_of(mine).bare)
                 words = f"the same before the @: {mine} / {yours}; {_shared_by(holders)}"
                 found = Reason("same_local_part", words, _rare(_LOCAL, holders))
             else:

@@ -7,7 +7,7 @@ brought together without comparing each with each, and words for how two of them
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from rapidfuzz.distance import OSA
 
@@ -96,7 +96,6 @@ def plain(text: str) -> str:
     return "".join(c for c in text if not unicodedata.combining(c))
 
 
-@lru_cache(maxsize=65536)
 def compare_names(one: str, other: str) -> str | None:
     """Return how two names compare: same, close, partial, kindred or different.
 
@@ -157,28 +156,40 @@ def _compare_cjk(mine: tuple[str, ...], yours: tuple[str, ...]) -> str | None:
 # --- addresses ----------------------------------------------------------------------------------
 
 
-def split_address(address: str) -> tuple[str, str]:
-    """Return what stands before and behind the @ of an e-mail address, in lower case."""
+class Address(NamedTuple):
+    """An e-mail address, taken apart."""
+
+    local: str
+    """What stands before the @."""
+    domain: str
+    bare: str
+    """The local part without ``+tag``, dots, hyphens and underscores."""
+    words: tuple[str, ...]
+    """The words of the local part, sorted."""
+    looks: str
+    """The skeleton of the bare local part."""
+    is_role: bool
+    """Whether the mailbox is a function's, such as ``info`` or ``sales``, not a person's."""
+
+
+@lru_cache(maxsize=131_072)
+def address_of(address: str) -> Address:
+    """Return an e-mail address taken apart."""
     local, _, domain = address.lower().rpartition("@")
-    return local, domain
+    bare = bare_local(local)
+    words = tuple(sorted(word for word in re.split(r"[._-]+", _untagged(local)) if word))
+    is_role = _untagged(local) in _ROLES or bare in _ROLES
+    return Address(local, domain, bare, words, skeleton(bare), is_role)
+
+
+def _untagged(local: str) -> str:
+    return local.partition("+")[0] or local
 
 
 def bare_local(local: str) -> str:
     """Return a local part without ``+tag``, dots, hyphens and underscores."""
-    head = local.partition("+")[0] or local
+    head = _untagged(local)
     return re.sub(r"[._-]", "", head) or head
-
-
-def local_parts(local: str) -> tuple[str, ...]:
-    """Return the words of a local part, sorted: ``john.smith`` and ``smith.john`` are the same."""
-    head = local.partition("+")[0] or local
-    return tuple(sorted(word for word in re.split(r"[._-]+", head) if word))
-
-
-def is_role(local: str) -> bool:
-    """Return whether the mailbox is a function's, such as ``info`` or ``sales``, not a person's."""
-    head = local.partition("+")[0]
-    return head in _ROLES or bare_local(head) in _ROLES
 
 
 @lru_cache(maxsize=65536)
@@ -215,35 +226,37 @@ same words in another order; the same at a domain that looks or is spelt like th
 for a name; the same before the @."""
 
 
-@lru_cache(maxsize=65536)
 def compare_addresses(one: str, other: str) -> str | None:
     """Return how two different e-mail addresses resemble each other, or None if they do not."""
-    (mine, my_domain), (yours, your_domain) = split_address(one), split_address(other)
-    if is_role(mine) or is_role(yours):
+    mine, yours = address_of(one), address_of(other)
+    if mine.is_role or yours.is_role:
         return None
-    if my_domain == your_domain:
+    if mine.domain == yours.domain:
         return _compare_locals(mine, yours)
-    near = skeleton(my_domain) == skeleton(your_domain) or one_slip(my_domain, your_domain)
-    if bare_local(mine) == bare_local(yours):
-        if near:
-            return DOMAIN
-        return SAME_LOCAL if len(bare_local(mine)) >= 4 else None
-    if skeleton(bare_local(mine)) == skeleton(bare_local(yours)):
+    if mine.looks != yours.looks:
+        return None
+    near = skeleton(mine.domain) == skeleton(yours.domain) or one_slip(mine.domain, yours.domain)
+    if mine.bare != yours.bare:
         return LOOK_ALIKE if near else None
-    return None
+    if near:
+        return DOMAIN
+    return SAME_LOCAL if len(mine.bare) >= 4 else None
 
 
-def _compare_locals(mine: str, yours: str) -> str | None:
-    one, other = bare_local(mine), bare_local(yours)
-    if one == other:
+def _compare_locals(mine: Address, yours: Address) -> str | None:
+    if mine.bare == yours.bare:
         return VARIANT
-    if skeleton(one) == skeleton(other):
+    if mine.looks == yours.looks:
         return LOOK_ALIKE
-    if local_parts(mine) == local_parts(yours):
+    if mine.words == yours.words:
         return REORDERED
-    if _abbreviates(mine, yours) or _abbreviates(yours, mine):
+    if mine.bare in short_forms(yours.local) or yours.bare in short_forms(mine.local):
         return ABBREVIATED
-    if len(min(one, other, key=len)) >= 4 and one_slip(one, other) and not _siblings(mine, yours):
+    if (
+        min(len(mine.bare), len(yours.bare)) >= 4
+        and one_slip(mine.bare, yours.bare)
+        and not _siblings(mine, yours)
+    ):
         return MISSPELT
     return None
 
@@ -259,29 +272,28 @@ def one_slip(one: str, other: str) -> bool:
     return re.sub(r"\d", "", one) != re.sub(r"\d", "", other)
 
 
-def _siblings(mine: str, yours: str) -> bool:
+def _siblings(mine: Address, yours: Address) -> bool:
     """Return whether the addresses differ in an initial: ``h.weber`` and ``k.weber``."""
-    one, other = local_parts(mine), local_parts(yours)
-    only_one, only_other = set(one) - set(other), set(other) - set(one)
-    if len(one) > 1 and any(len(part) == 1 for part in only_one | only_other):
+    differ = set(mine.words) ^ set(yours.words)
+    if len(mine.words) > 1 and any(len(word) == 1 for word in differ):
         return True
     # hweber and kweber: another first letter is another first name, more often than a slip
-    return bare_local(mine)[1:] == bare_local(yours)[1:]
+    return mine.bare[1:] == yours.bare[1:]
 
 
-def _abbreviates(shorter: str, longer: str) -> bool:
-    """Return whether *shorter* is *longer* with an initial in place of a name."""
-    words = [word for word in re.split(r"[._-]+", longer.partition("+")[0]) if word]
+def short_forms(local: str) -> tuple[str, ...]:
+    """Return what a local part of two words is short as: an initial in place of one of them."""
+    words = [word for word in re.split(r"[._-]+", _untagged(local)) if word]
     if len(words) != 2 or min(map(len, words)) < 2:
-        return False
+        return ()
     first, last = words
-    return bare_local(shorter) in {first[0] + last, last + first[0], first + last[0]}
+    return first[0] + last, last + first[0], first + last[0]
 
 
 def address_fits_name(address: str, name: str) -> bool:
     """Return whether the address is made of the name: family name, and the other or its initial."""
     parts = name_parts(name)
-    local = bare_local(split_address(address)[0])
+    local = address_of(address).bare
     if len(parts) < 2 or is_cjk(parts[0]):
         return False
     long = [part for part in parts if len(part) > 1]

@@ -47,6 +47,7 @@ SORTS: Final = (
     *("private_address", "misspelt_address", "plus_tag", "dots", "case", "misspelt_domain"),
     *("short_address", "phone_and_address", "record_and_form", "accents", "name_order"),
     *("two_browsers", "width_and_honorific", "initial", "misspelt_name", "other_job"),
+    *("known_phone", "known_address"),
 )
 """What makes a second record of one person."""
 
@@ -355,6 +356,13 @@ def _twice(pen: _Pen, human: Human, sort: str) -> None:
             second["email"] = f"{human.handle}{human.number}@{second['company']['domain']}"
             if pen.draw.random() < 0.7:
                 second["phone"] = human.phone
+        case "known_phone":  # nothing but the number that is known already
+            first["phone"] = human.phone
+            second = {"phone": human.phone}
+            source = "/calls"
+        case "known_address":
+            second["external_ids"] = {"crm": f"C{human.number}"}
+            source, more = "/crm", {"subject": f"C{human.number}"}
         case _:  # two browsers: one person, one device, two addresses
             device = {"anonymous_id": f"shared-{human.number}"}
             first |= device
