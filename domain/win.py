@@ -4,7 +4,8 @@ As Odoo's predictive scoring does it: S(won) = P(won) x the product of P(value |
 features, S(lost) likewise, and the probability is S(won) / (S(won) + S(lost)). To every count a
 tenth is added, so that nothing is impossible for not having been seen. What is not known of a
 lead, and a value that no outcome had, say nothing. A *tag* is a feature with several values at
-once; a tag value that fewer than 50 outcomes had is ignored.
+once, each of which outcomes have or have not; by default one that fewer than 50 outcomes had is
+ignored.
 
 Features are not independent, so that the product is too sure of itself. From 200 outcomes on it
 is therefore *calibrated*: isotonic steps over products that were made without the outcome in
@@ -29,7 +30,9 @@ MOST: Final = ONE - LEAST
 """Nobody is less likely, nobody more likely to be won, in parts of `ONE`."""
 
 TAG_OUTCOMES: Final = 50
-"""Outcomes that a tag value needs to count."""
+"""Outcomes that a value of a tag needs to count, by default."""
+
+NO_TAGS: Final[Mapping[str, int]] = {}
 
 CALIBRATED: Final = 200
 """Outcomes from which on probabilities are calibrated."""
@@ -45,6 +48,9 @@ Features = Mapping[str, tuple[str, ...]]
 """What is known of a lead: feature to value, or values of a tag. What is unknown is not there."""
 
 
+NO_FEATURES: Final[Features] = {}
+
+
 class Outcome(NamedTuple):
     """A cycle of a lead that was won or lost, and what was known of it before."""
 
@@ -52,6 +58,8 @@ class Outcome(NamedTuple):
     """Id of the lead: all its cycles fall into one fold."""
     features: Features
     won: bool
+    passed: Features = NO_FEATURES
+    """Values that it had before those: they are learned from, but its chance is not of them."""
 
 
 class Reason(NamedTuple):
@@ -87,8 +95,8 @@ def log_odds(odds: Fraction) -> Decimal:
 class Counts:
     """Outcomes, counted by value: all that the product needs."""
 
-    def __init__(self, tags: Iterable[str] = ()) -> None:
-        self.tags = frozenset(tags)
+    def __init__(self, tags: Mapping[str, int]) -> None:
+        self.tags = tags
         self.won = 0
         self.lost = 0
         self.values: dict[str, dict[str, list[int]]] = {}
@@ -106,7 +114,7 @@ class Counts:
         for feature, values in outcome.features.items():
             self.known.setdefault(feature, [0, 0])[side] += times
             of_feature = self.values.setdefault(feature, {})
-            for value in values:
+            for value in (*outcome.passed.get(feature, ()), *values):
                 of_feature.setdefault(value, [0, 0])[side] += times
 
     def add_counts(self, other: "Counts", times: int = 1) -> None:
@@ -123,10 +131,10 @@ class Counts:
         """Return the model that the outcomes counted so far teach."""
         ratios: dict[str, dict[str, tuple[int, int, int, int]]] = {}
         for feature, values in self.values.items():
-            is_tag = feature in self.tags
             seen = {value: (won, lost) for value, (won, lost) in values.items() if won + lost}
-            if is_tag:
-                seen = {v: counts for v, counts in seen.items() if sum(counts) >= TAG_OUTCOMES}
+            least = self.tags.get(feature)
+            if least is not None:
+                seen = {value: counts for value, counts in seen.items() if sum(counts) >= least}
                 of_won, of_lost, kinds = self.won, self.lost, 2
             else:
                 (of_won, of_lost), kinds = self.known[feature], len(seen)
@@ -220,8 +228,11 @@ class Predictor:
         return _clamped(self.model.chance(features), self.steps)
 
 
-def train(outcomes: Sequence[Outcome], tags: Iterable[str] = ()) -> Predictor:
-    """Return what *outcomes* teach, in whatever order they come; *tags* name the features that are."""
+def train(outcomes: Sequence[Outcome], tags: Mapping[str, int] = NO_TAGS) -> Predictor:
+    """Return what *outcomes* teach, in whatever order they come.
+
+    *tags* are the features with several values at once, and the outcomes that each value needs.
+    """
     folds = [Counts(tags) for _ in range(FOLDS)]
     fold_of = [fold(outcome.lead) for outcome in outcomes]
     for outcome, n in zip(outcomes, fold_of, strict=True):

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from domain.calibration import ONE, Bin
 from domain.policy import Policy
 from domain.scoring import fit, score_of
-from domain.stages import OPEN
+from domain.stages import OPEN, WON
 from domain.win import Features, Outcome, Predictor, log_odds, train
 from leadflow.instants import rfc3339
 from leadflow.leads import LeadUnknown
@@ -36,7 +36,7 @@ def win(connection: Connection, policy: Policy, as_of: int | None, most: int) ->
     chances = [
         (predictor.chance(case.features), predictor.model.chance(case.features), case)
         for case in found
-        if case.won is None and case.stage in _OPEN
+        if case.outcome is None and case.stage in _OPEN
     ]
     tells = _tells_apart(predictor)
     chances.sort(key=lambda one: (-one[0], -one[1] if tells else 0, one[2].lead_id))
@@ -81,7 +81,7 @@ def odds(connection: Connection, policy: Policy, as_of: int | None, stream: str)
         "as_of": None if at is None else rfc3339(at),
         "stage": lead.stage,
         "cycle": lead.cycle,
-        "outcome": None if case is None or case.won is None else _word(case),
+        "outcome": None if case is None else case.outcome,
         "probability": None,
         "uncalibrated": None,
         "prior": None,
@@ -90,13 +90,9 @@ def odds(connection: Connection, policy: Policy, as_of: int | None, stream: str)
         "silent": [],
         **{name: value for name, value in _report(predictor).items() if name != "reliability"},
     }
-    if case is not None and case.won is None:
+    if case is not None and case.outcome is None:
         document |= _reasons(predictor, case.features)
     return document
-
-
-def _word(case: Case) -> str:
-    return "won" if case.won else "lost"
 
 
 def _grade(policy: Policy) -> Grade:
@@ -114,7 +110,9 @@ def _grade(policy: Policy) -> Grade:
 
 def _train(found: list[Case]) -> Predictor:
     outcomes = [
-        Outcome(case.lead_id, case.features, case.won) for case in found if case.won is not None
+        Outcome(case.lead_id, case.features, case.outcome == WON, case.passed)
+        for case in found
+        if case.outcome is not None
     ]
     return train(outcomes, TAGS)
 

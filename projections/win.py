@@ -1,13 +1,14 @@
-"""What is known of every cycle of every lead before it was won or lost: cases to learn from."""
+"""What is known of every cycle of every lead before its outcome: cases to learn from."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
 from domain.scoring import band_start
-from domain.stages import LOST, RANK, WON
+from domain.stages import DISQUALIFIED, LOST, PATH, RANK, WON
+from domain.win import TAG_OUTCOMES
 from projections.pipeline import pipeline
 from projections.schema import lead_streams
 from projections.stages import stages
@@ -30,8 +31,16 @@ FEATURES: Final = (
 )
 """What a case may say, in the order in which reasons are told."""
 
-TAGS: Final = ("touched",)
-"""The features with several values at once: the channels that touched the lead."""
+TAGS: Final[Mapping[str, int]] = {"stage_reached": 0, "touches": 0, "touched": TAG_OUTCOMES}
+"""The features with several values at once, and how many outcomes a value of theirs needs.
+
+``touched`` are the channels that touched the lead. How far a lead got and how often it was touched
+only ever grows: it has the last value, and has passed those before. So a lead on its way is
+compared with those that got there, not with those that ended there.
+"""
+
+ENDS: Final = (WON, LOST, DISQUALIFIED)
+"""The stages that are outcomes of a cycle; a recycled lead is undecided."""
 
 TRAITS: Final[Mapping[str, str]] = {
     "title": "title",
@@ -57,14 +66,16 @@ class Case(NamedTuple):
     stage: str | None
     """The stage of the lead now, not that of the cycle."""
     cycle: int
-    won: bool | None
-    """Whether it was won or lost; None while it is neither."""
+    outcome: str | None
+    """The stage of `ENDS` that it came to; None while it has come to none."""
     features: dict[str, tuple[str, ...]]
-    """What was known before it was won or lost, else what is known now; see `FEATURES`."""
+    """What was known before the outcome, else what is known now; see `FEATURES`."""
+    passed: dict[str, tuple[str, ...]]
+    """The values of growing features that were passed on the way to that."""
 
 
 def cases(connection: Connection, grade: Grade, lead_no: int | None = None) -> Iterator[Case]:
-    """Yield the cycles that were won or lost, and the cycle in which every other lead is now.
+    """Yield the cycles that have an outcome, and the cycle in which every other lead is now.
 
     Touches and stages count up to the outcome, so that nothing which it caused speaks for it. The
     attributes of the person and the company are the latest known. *lead_no* asks for one lead.
@@ -131,18 +142,31 @@ def _cycles(
     always = _attributes(lead, grade)
     for cycle, group in groupby(entered, key=lambda row: int(row.cycle)):
         rows = list(group)
-        closing = next((row for row in rows if row.stage in (WON, LOST)), None)
+        closing = next((row for row in rows if row.stage in ENDS), None)
         if closing is None and cycle != lead.cycle:
             continue  # recycled or reopened: the next cycle goes on where it stopped
         until = None if closing is None else int(closing.entered_at_us)
+        counted = [row.channel for row in touching if until is None or row.at_us <= until]
+        way = {
+            "stage_reached": _reached(row.stage for row in rows),
+            "touches": tuple(f"{least}+" for least in _TOUCHES if least <= len(counted)),
+        }
         known = {
             **always,
             **_first_touch(lead, until),
-            **_way(rows, touching, until),
+            "cycle_kind": (str(rows[0].cycle_kind),),
+            "touched": tuple(sorted(set(counted))),
+            **{name: values[-1:] for name, values in way.items()},
         }
-        features = {name: known[name] for name in FEATURES if known.get(name)}
-        won = None if closing is None else closing.stage == WON
-        yield Case(lead.lead_no, lead.lead_id, lead.stage, cycle, won, features)
+        yield Case(
+            lead.lead_no,
+            lead.lead_id,
+            lead.stage,
+            cycle,
+            None if closing is None else closing.stage,
+            {name: known[name] for name in FEATURES if known.get(name)},
+            {name: values[:-1] for name, values in way.items()},
+        )
 
 
 def _attributes(lead: Row[Any], grade: Grade) -> dict[str, tuple[str, ...]]:
@@ -155,7 +179,7 @@ def _attributes(lead: Row[Any], grade: Grade) -> dict[str, tuple[str, ...]]:
     }
     size = band_start(lead.company_size)
     if size is not None:
-        found["company_size"] = (_band(size, _SIZES),)
+        found["company_size"] = (_band(size),)
     if traits:
         found["fit_grade"] = (grade(traits),)
     return found
@@ -172,30 +196,20 @@ def _first_touch(lead: Row[Any], until: int | None) -> dict[str, tuple[str, ...]
     }
 
 
-def _way(
-    entered: Sequence[Row[Any]], touching: Sequence[Row[Any]], until: int | None
-) -> dict[str, tuple[str, ...]]:
-    """Return how far the cycle got before its outcome, and what touched the lead until then."""
-    counted = [row.channel for row in touching if until is None or row.at_us <= until]
-    reached = [row.stage for row in entered if row.stage in RANK and row.stage != WON]
-    found: dict[str, tuple[str, ...]] = {
-        "cycle_kind": (str(entered[0].cycle_kind),),
-        "touches": (_band(len(counted), _TOUCHES),),
-        "touched": tuple(sorted(set(counted))),
-    }
-    if reached:
-        found["stage_reached"] = (max(reached, key=RANK.__getitem__),)
-    return found
+def _reached(entered: Iterable[str]) -> tuple[str, ...]:
+    """Return the stages on the way to a deal that were reached, skipped ones too, the last last."""
+    before_won = [stage for stage in entered if stage in RANK and stage != WON]
+    if not before_won:
+        return ()
+    last = max(before_won, key=RANK.__getitem__)
+    return (*(stage for stage in PATH if RANK[stage] < RANK[last]), last)
 
 
 _SIZES: Final = (1, 10, 50, 200, 1_000, 5_000)
-_TOUCHES: Final = (0, 1, 2, 5, 10, 20)
+_TOUCHES: Final = (1, 2, 5, 10, 20)
 
 
-def _band(number: int, starts: Sequence[int]) -> str:
-    """Return the band of *number*, by the numbers that bands start at."""
-    n = max((n for n, start in enumerate(starts) if start <= number), default=0)
-    if n + 1 == len(starts):
-        return f"{starts[n]}+"
-    last = starts[n + 1] - 1
-    return str(starts[n]) if last == starts[n] else f"{starts[n]}-{last}"
+def _band(size: int) -> str:
+    """Return the band of a company of *size* people."""
+    n = max((n for n, start in enumerate(_SIZES) if start <= size), default=0)
+    return f"{_SIZES[n]}+" if n + 1 == len(_SIZES) else f"{_SIZES[n]}-{_SIZES[n + 1] - 1}"
