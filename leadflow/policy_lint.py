@@ -337,10 +337,9 @@ def _stages(policy: Policy) -> Iterator[_Found]:
     possible = _reached([move for move in table if move.guard not in blocked], policy)
     for stage in STAGES:
         if stage in meant - possible:
-            path: Path = ("stages", "mql") if stage == "mql" else ("stages",)
             why = " and ".join(_WHY[guard] for guard in sorted(filter(None, blocked)))
             problem = f"is a stage that no lead can enter on its way: {why}"
-            yield _Found(path, stage, problem, "mend that, or choose another pack")
+            yield _Found(("stages", "pack"), stage, problem, "mend that, or choose another pack")
 
 
 def _reached(table: Iterable[Move], policy: Policy) -> set[str]:
