@@ -394,7 +394,11 @@ def _remember(lead: Lead, fact: Fact) -> None:
         lead.last = order
     else:
         lead.in_order = False
-    if lead.corrected.voided and (fact.source, fact.id) in lead.corrected.voided:
+    if (
+        lead.corrected.voided
+        and (fact.source, fact.id) in lead.corrected.voided
+        and fact.type not in CORRECTIONS  # with it, what voids it may not hold any more
+    ):
         return
     if fact.traits:
         for path, value in flat_traits(fact.traits):
