@@ -185,12 +185,11 @@ def _named(
 
 def _by_id(candidates: Sequence[Person], key: str) -> list[tuple[Person, Identifier]]:
     """Return the lead with an id, now or before it was merged."""
-    return [
-        (person, identifier)
-        for person in candidates
-        for identifier in sorted(person.identifiers, key=precedence)
-        if lead_id(identifier) == key or person.lead == key
-    ][:1]
+    every = [(person, one) for person in candidates for one in person.identifiers]
+    known_by = [(person, one) for person, one in every if lead_id(one) == key]
+    # of two parts of a family that are known by the same, one has another id
+    named = [(person, one) for person, one in every if person.lead == key]
+    return known_by[:1] or named[:1]
 
 
 def strongest(person: Person, policy: Policy, *, taken: Collection[Identifier] = ()) -> Identifier:

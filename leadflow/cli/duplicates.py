@@ -67,7 +67,7 @@ def list_(
         said = dismissed_pairs(rulings(app), population.people.values(), app.rules.current)
     every = population.candidates(min_score)
     found = [one for one in every if dismissed or (one.lead, one.other) not in said]
-    document = {
+    document: dict[str, Any] = {
         "leads": len(population.people),
         "candidates": len(found),
         "dismissed": sum((one.lead, one.other) in said for one in every),
@@ -78,7 +78,11 @@ def list_(
 
     def to_people(console: Console) -> None:
         if not found:
-            console.print(f"no two of {len(population.people):,} leads look like one person")
+            gone = document["dismissed"]
+            console.print(
+                f"no two of {len(population.people):,} leads look like one person"
+                + (f", but for {gone:,} dismissed: --dismissed shows them" if gone else "")
+            )
             return
         title = f"{len(found):,} pairs of leads that may be one person"
         rows = [
