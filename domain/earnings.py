@@ -11,6 +11,7 @@ from json import dumps
 from typing import Any, Final
 
 from domain.decay import (
+    DOUBT,
     MONTH,
     ONE,
     Inactivity,
@@ -20,6 +21,7 @@ from domain.decay import (
     decay,
     divide,
     half_life_weight,
+    near_weight,
 )
 from domain.events import Fact
 from domain.policy import DAY, EngagementRule
@@ -31,11 +33,7 @@ _BITS: Final = 32
 """Bits behind the point in which prepared points are summed, before each is rounded."""
 _HALF: Final = 1 << (_BITS - 1)
 _MASK: Final = (1 << _BITS) - 1
-_DOUBT: Final = 8
-"""Parts of 2**-32 around a tie within which the rounding is left to the exact weight.
 
-A prepared value of less than 2**32 micro-points is off by less than four.
-"""
 
 NO_LIMIT: Final = 1 << 62
 """More than any points can sum to."""
@@ -221,7 +219,8 @@ class Earnings:
         for n in range(len(prepared), len(times)):
             # points x 2**(time / h), without whole powers of two, in parts of 2**64
             rest = times[n] % half_life
-            prepared.append(2 * self.points[n] * half_life_weight(half_life - rest, half_life))
+            weight = near_weight(half_life - rest, half_life) if rest else ONE // 2
+            prepared.append(2 * self.points[n] * weight)
         halvings, rest = divmod(as_of, half_life)
         weight = half_life_weight(rest, half_life)
         total = 0
@@ -231,7 +230,7 @@ class Earnings:
             shift = 128 - _BITS + halvings - since
             for value in reversed(prepared[first:end]):
                 left = value * weight >> shift
-                if -_DOUBT <= (left & _MASK) - _HALF <= _DOUBT:
+                if -DOUBT <= (left & _MASK) - _HALF <= DOUBT:
                     return None
                 total += left + _HALF >> _BITS
                 if total >= limit:

@@ -1,12 +1,13 @@
 """What is left of a thing after some half-lives, to the last bit."""
 
 from decimal import Decimal, localcontext
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.decay import ONE, decay, half_life_weight
+from domain.decay import ONE, decay, half_life_weight, near_weight
 
 DAY = 86_400_000_000
 half_lives = st.integers(1, 4_000 * DAY)
@@ -53,6 +54,31 @@ def test_weights_do_not_change_between_machines_or_releases() -> None:
 
 def test_twenty_points_of_half_life_thirty_days_are_7_071068_after_forty_five() -> None:
     assert decay(20_000_000, 45 * DAY, 30 * DAY) == 7_071_068
+
+
+amounts = st.integers(-(10**12), 10**12) | st.integers(-(2**33), 2**33) | st.integers(-9, 9)
+
+
+@given(amounts, half_lives, st.integers(0, 40), st.integers(0, 4_000 * DAY))
+def test_what_is_left_is_the_product_with_the_weight_rounded_half_to_even(
+    amount: int, half_life: int, halvings: int, rest: int
+) -> None:
+    """Whichever way it was worked out: small amounts have a shorter one."""
+    elapsed = halvings * half_life + rest % half_life
+    exact = Fraction(amount * half_life_weight(elapsed, half_life), ONE)
+
+    assert decay(amount, elapsed, half_life) == round(exact)
+
+
+@given(half_lives, st.integers(0, 4_000 * DAY))
+def test_a_near_weight_is_less_than_eight_parts_off(half_life: int, rest: int) -> None:
+    rest %= half_life
+
+    assert abs(near_weight(rest, half_life) - true_weight(rest, half_life)) < 8
+
+
+def test_of_a_small_amount_nothing_is_left_after_any_time() -> None:
+    assert decay(2**32 - 1, 10**30, 1) == 0
 
 
 @given(st.integers(-(10**12), 10**12), half_lives, st.integers(0, 4_000 * DAY))

@@ -2,11 +2,15 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # it has no types
 
+from domain.decay import decay
+from domain.events import Fact
+from domain.policy import FULL, Policy
 from leadflow.store import open_store
 from tests.bench.took import Took
 
@@ -93,3 +97,20 @@ def decode_streams(database: str) -> Took:
     seconds = perf_counter() - start
     store.close()
     return Took(seconds, read)
+
+
+def engagement(facts: Sequence[Fact], policy: Policy, as_of: int) -> int:
+    """Return the points of engagement as a sum over every fact, where all points halve."""
+    gains: dict[str, int] = {}
+    total = 0
+    for fact in facts:
+        for rule in policy.rules_of.get(fact.type, ()):
+            if fact.at <= as_of and rule.matches(fact):
+                left = decay(rule.points, as_of - fact.at, rule.half_life)
+                if left < 0:
+                    total += left
+                else:
+                    gains[rule.group] = gains.get(rule.group, 0) + left
+    caps = policy.group_caps
+    total += sum(min(gain, caps.get(group, FULL)) for group, gain in gains.items())
+    return min(max(total, 0), FULL)

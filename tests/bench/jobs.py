@@ -19,16 +19,20 @@ import structlog
 
 from consumers.cluster import KafkaSettings
 from consumers.intake import Intake, Outcome
-from consumers.ledger import Claim, Ledger
+from consumers.ledger import Claim
+from consumers.ledger import Ledger as EventLedger
 from consumers.stream import Source
 from consumers.worker import Worker
 from domain.events import Event
 from domain.lead import Lead, fold, fold_streams
+from domain.ledger import Ledger, ledger_of
+from domain.scoring import engagement
 from leadflow.app import settle_memory
 from leadflow.leads import explain, open_dossier
 from leadflow.policies import load_policy
 from leadflow.store import open_store
 from leadflow.store.base import Store
+from leadflow.store.codec import decode
 from leadflow.store.migrate import make_engine
 from projections.runner import Runner
 from tests.bench import bare, shares
@@ -74,7 +78,7 @@ def intake(bootstrap: str, topic: str, events: int, database: str, profile: bool
 
     with _measured(shares.INTAKE, profile) as found:
         timed = _Timed(store, found)
-        ledger = cast("Ledger", timed)
+        ledger = cast("EventLedger", timed)
         worker = Worker(
             ledger,
             store,
@@ -187,6 +191,36 @@ def one_lead(database: str, lead: str, now: int, times: int) -> Took:
     return Took(sum(parts.values()), facts, parts=parts)
 
 
+def score(database: str, lead: str, now: int, times: int) -> Took:
+    """Score one lead: by the sum over all facts, from bare facts, and from its ledger."""
+    store, policy = open_store(database), load_policy()
+    events = [decode(topic, state) for *_, topic, state in store.positions_of([lead])]
+    store.close()
+    folded = fold(events)
+    facts = folded.effective()
+
+    def clocked(ask: Callable[[], int]) -> float:
+        found = []
+        for _ in range(times):
+            start = perf_counter()
+            points = ask()
+            found.append(perf_counter() - start)
+            if points != expected:
+                raise AssertionError(f"{points} is not the sum, which is {expected}")
+        return median(found)
+
+    expected = engagement(facts, policy, now)
+    parts = {
+        "sum over all": clocked(lambda: bare.engagement(facts, policy, now)),
+        "bare facts": clocked(lambda: engagement(facts, policy, now)),
+        "ledger": clocked(lambda: ledger_of(folded, policy).engagement(now)),
+    }
+    start = perf_counter()
+    Ledger(policy, facts).engagement(now)
+    parts["ledger anew"] = perf_counter() - start
+    return Took(parts["ledger"], len(facts), parts=parts)
+
+
 JOBS: Mapping[str, Callable[..., Took]] = {
     "bare loop": bare.loop,
     "bare poll": bare.poll,
@@ -198,6 +232,7 @@ JOBS: Mapping[str, Callable[..., Took]] = {
     "rebuild": rebuild,
     "replay": replay,
     "one lead": one_lead,
+    "score": score,
 }
 
 

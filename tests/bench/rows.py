@@ -6,6 +6,7 @@ from statistics import median
 
 from consumers.intake import Intake
 from consumers.stream import Record
+from domain.policy import DAY
 from leadflow.policies import load_policy
 from leadflow.simulate import CloudEvent, market_for_events, simulate, to_json
 from leadflow.store import open_store
@@ -197,6 +198,38 @@ def one_lead(place: Place, events: int, rounds: int) -> Sequence[Line]:
     return lines
 
 
+def score(place: Place, events: int, rounds: int) -> Sequence[Line]:
+    """Score one lead of so many facts, at its last fact and a year later."""
+    lines = []
+    with place.database(SQLITE) as url:
+        lead, last = _long_lead(url, events)
+        for when, now in (("now", last), ("a year later", last + 365 * DAY)):
+            took = [
+                place.run("score", database=url, lead=lead, now=now, times=10)
+                for _ in range(rounds)
+            ]
+            naive = [1_000 * each.parts["sum over all"] for each in took]
+            for part in ("ledger", "bare facts", "ledger anew"):
+                millis = [1_000 * each.parts[part] for each in took]
+                asked = part == "ledger" or (part == "bare facts" and when == "now")
+                lines.append(
+                    Line(
+                        "score",
+                        f"{took[0].events:,} facts, {when}, {part}",
+                        "ms",
+                        median(millis),
+                        min(millis),
+                        "sum over all facts",
+                        median(naive),
+                        min(naive),
+                        median(a / b for a, b in zip(millis, naive, strict=True)),
+                        "<= 5 ms" if asked else "",
+                        median(millis) <= 5 if asked else None,
+                    )
+                )
+    return lines
+
+
 def _long_lead(url: str, events: int) -> tuple[str, int]:
     """Store so many events as one lead's; return its id and the instant of its last one.
 
@@ -265,6 +298,7 @@ ROWS: Mapping[str, tuple[Row, int]] = {
     "projections": (projections, 100_000),
     "replay": (replay, 100_000),
     "one lead": (one_lead, 1_000),
+    "score": (score, 10_000),
     "memory": (memory, 200_000),
 }
 """What measures each row, and with how many events unless told otherwise."""
