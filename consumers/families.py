@@ -5,12 +5,12 @@ mostly is one person, and its facts are decided one by one as they come. Where s
 several people apart (``domain.persons``), each is decided as it occurred.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from consumers.contract import event_key
-from consumers.ledger import Batch, Ledger, Stored
+from consumers.ledger import Batch, Stored
 from domain.book import Rules
 from domain.corrections import target_of
 from domain.events import Event, Fact, Identifier
@@ -56,13 +56,35 @@ class Family:
         return 1 if self.division is None else len(self.division.parts)
 
 
+class Known(Protocol):
+    """What families ask of the event store."""
+
+    def leads_of(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, str]:
+        """Return the lead of each of *identifiers* that is known."""
+
+    def places(self, keys: Collection[bytes]) -> Mapping[bytes, str]:
+        """Return the lead that the event of each of *keys* belongs to, of those accepted before."""
+
+    def corrections(self) -> int:
+        """Return how many corrections ever came before what they correct."""
+
+    def corrections_of(self, keys: Collection[bytes]) -> Mapping[bytes, str]:
+        """Return the stream of the corrections that came before the event of each of *keys*."""
+
+    def load(self, leads: Collection[str]) -> Mapping[str, Stored]:
+        """Return each of *leads* folded; one of which nothing is stored is left out.
+
+        Raises Conflict when one was merged while it was read.
+        """
+
+
 class Families:
     """The families met lately, and those of the batch at hand.
 
     Per batch: ``prepare``, then ``take`` every fact, then ``settle``.
     """
 
-    def __init__(self, ledger: Ledger, capacity: int) -> None:
+    def __init__(self, ledger: Known, capacity: int) -> None:
         self.opened = self.merged = 0
         """Leads that the batch has opened, and that turned out to be one with another."""
         self.live: dict[str, Family] = {}
@@ -108,9 +130,9 @@ class Families:
                     lead = self.lead_of.get(identifier)
                     if lead is not None and lead not in self.live:
                         wanted[lead] = None
-            elif (target := target_of(one.fact)) is None:
-                wanted[stream_of(one.fact)] = None
-            elif self._place_of(event_key(*target)) is None:
+            elif (target := target_of(one.fact)) is None or self._place_of(
+                event_key(*target)
+            ) is None:
                 wanted[stream_of(one.fact)] = None
         missing = [lead for lead in wanted if lead not in self.live]
         if missing:

@@ -442,3 +442,17 @@ class _Groups:
 def _differ(one: Mapping[str, set[str]], other: Mapping[str, set[str]]) -> bool:
     """Return whether some kind has values on both sides, and none in common."""
     return any(kind in other and values.isdisjoint(other[kind]) for kind, values in one.items())
+
+
+def in_doubt(facts: Iterable[Fact], rules: Rules) -> bool:
+    """Return whether *facts*, which are of one family, may be those of several people."""
+    watch = Watch(rules)
+    last = None
+    for fact in facts:
+        person = fact.person
+        if person is None or person != last or fact.type in RULINGS:
+            watch.add(fact)
+            if watch.doubt:
+                return True
+            last = person
+    return False

@@ -6,20 +6,20 @@ Funnels of stages alone are a question to the read models (``projections.stages`
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from domain.aliases import UnknownStage, code_of
 from domain.book import Rules
 from domain.events import Event, Fact
 from domain.funnel import Chain, Mode, check_funnel, longest_chain
-from domain.lead import canonical
 from domain.stages import PATH, RANK, STAGES
 from leadflow.store.base import Store
 from projections.answers import by_size
+from projections.feeding import counting, people_in, views_of
 from projections.pipeline import dimension, pipeline
 from projections.rows import Rows
 from projections.stages import step_rows
-from projections.view import from_history
 
 _STEP: Final = re.compile(r"([A-Za-z0-9_.:-][A-Za-z0-9_.: -]*)(?:\[([^\]]*)\])?")
 _OUTSIDE_BRACKETS: Final = re.compile(r",(?![^\[]*\])")
@@ -104,15 +104,14 @@ def funnel(
     place = None if by is None else list(pipeline.c).index(dimension(by))
     chains: dict[Any, list[Chain]] = {}
     for streams in _leads(store):
-        value, events = _told(streams, rules, place, stages=stages)
-        if since is not None:
-            events = [(at, event) for at, event in events if at >= since]
-        if not events:
-            continue
-        chain = longest_chain(events, tests, window=window, mode=mode)
-        if until is not None and chain.instants and chain.instants[0] >= until:
-            continue
-        chains.setdefault(value, []).append(chain)
+        for value, told in _told(streams, rules, place, stages=stages):
+            events = told if since is None else [one for one in told if one[0] >= since]
+            if not events:
+                continue
+            chain = longest_chain(events, tests, window=window, mode=mode)
+            if until is not None and chain.instants and chain.instants[0] >= until:
+                continue
+            chains.setdefault(value, []).append(chain)
     every = [chain for of_value in chains.values() for chain in of_value]
     names = [step.text for step in steps]
     groups = [] if by is None else _groups(chains, names)
@@ -188,24 +187,27 @@ def _leads(store: Store) -> Iterator[list[list[Event]]]:
 
 def _told(
     streams: list[list[Event]], rules: Rules, place: int | None, *, stages: bool
-) -> tuple[Any, list[tuple[int, Happening]]]:
-    """Return the lead's value at *place* of its row in pipeline, and what it went through."""
-    facts = canonical(event for events in streams for event in events if isinstance(event, Fact))
-    if not any(fact.keys for fact in facts):
-        return None, []  # spend and corrections belong to no lead
+) -> Iterator[tuple[Any, list[tuple[int, Happening]]]]:
+    """Yield per person the value at *place* of its row in pipeline, and what it went through.
+
+    Facts that do not count are left out.
+    """
+    parts = [counting(part, rules) for part in people_in(streams, rules)]
+    parts = [part for part in parts if any(fact.keys for fact in part)]
     if place is None and not stages:
-        return None, [(fact.at, fact) for fact in facts]
+        for part in parts:
+            yield None, [(fact.at, fact) for fact in part]
+        return
     rows = Rows()
-    view = from_history(1, [str(n) for n in range(len(streams))], streams, rules, rows)
-    view.settle(rows)
-    value = None if place is None else rows.pipeline[0][place]
-    if not stages:
-        return value, [(fact.at, fact) for fact in facts]
-    entered: dict[tuple[str, str], list[str]] = {}
+    views_of(count(), [str(n) for n in range(len(streams))], streams, rules, rows)
+    entered: dict[tuple[int, str, str], list[str]] = {}
     for row in rows.stages:
-        entered.setdefault((row[12], row[13]), []).append(row[2])
-    told: list[tuple[int, Happening]] = []
-    for fact in facts:
-        told.append((fact.at, fact))
-        told += [(fact.at, stage) for stage in entered.get((fact.source, fact.id), ())]
-    return value, told
+        entered.setdefault((row[0], row[12], row[13]), []).append(row[2])
+    for part, row in zip(parts, rows.pipeline, strict=True):
+        told: list[tuple[int, Happening]] = []
+        for fact in part:
+            told.append((fact.at, fact))
+            if stages:
+                followed = entered.get((row[0], fact.source, fact.id), ())
+                told += [(fact.at, stage) for stage in followed]
+        yield None if place is None else row[place], told

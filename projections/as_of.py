@@ -4,7 +4,7 @@ The same fold as a rebuild, over part of the history, into a database in memory 
 queries are asked of.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
@@ -12,7 +12,7 @@ from sqlalchemy.pool import StaticPool
 from domain.book import Rules
 from domain.events import Event, Fact, LeadMerged
 from domain.lead import as_occurred
-from projections.fill import Filler, families
+from projections.fill import Filler
 from projections.history import History
 from projections.setup import VERSION, create
 from projections.writer import Checkpoint, writer
@@ -85,22 +85,6 @@ class Filtered:
         return self._history.merged()
 
 
-def persons(parts: Sequence[Sequence[Event]]) -> list[list[Fact]]:
-    """Return the facts in *parts*, by person: facts that share identifiers are one person's.
-
-    A fact that joined two leads may be among those that do not count.
-    """
-    facts = [event for part in parts for event in part if isinstance(event, Fact) and event.keys]
-    groups = families((fact.keys[0], key) for fact in facts for key in fact.keys)
-    if len(groups) < 2:
-        return [facts]
-    place = {key: n for n, group in enumerate(groups) for key in group}
-    found: list[list[Fact]] = [[] for _ in groups]
-    for fact in facts:
-        found[place[fact.keys[0]]].append(fact)
-    return found
-
-
 def as_of_engine(
     history: History, rules: Rules, as_of: int | None = None, known_at: int | None = None
 ) -> Engine:
@@ -115,7 +99,7 @@ def as_of_engine(
     create(engine)
     to = writer(engine)
     position = history.head()
-    filler = Filler(to.fill, rules, divide=persons)
+    filler = Filler(to.fill, rules, joined=False)
     filler.add_all(Filtered(history, rules, as_of, known_at), position)
     to.set_checkpoint(Checkpoint(position, VERSION, filler.next_lead_no))
     return engine

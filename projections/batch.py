@@ -10,9 +10,10 @@ from typing import Final
 
 from domain.book import Rules, judged_alike
 from domain.events import Event, Fact, LeadMerged, PolicyPublished
+from projections.feeding import decide_anew, decided_in, go_on, views_of
 from projections.history import FIRST_VERSION, History
 from projections.rows import Rows
-from projections.view import View, decide_anew, from_history, go_on
+from projections.view import View
 from projections.writer import Writer
 
 Events = list[tuple[int, str, int, Event]]
@@ -124,7 +125,7 @@ class Batch:
                 lead_no = self._new_lead()
                 self.rows.streams.append((stream, lead_no))
                 if self.first[stream] <= FIRST_VERSION:
-                    self._keep(from_history(lead_no, [stream], [group], self.rules, self.rows))
+                    self._fold(lead_no, [stream], [group])
                 else:
                     # its earlier facts carried no identifier, so that it was no lead's until now
                     self._stale[lead_no] = [stream]
@@ -156,6 +157,10 @@ class Batch:
     def _advance(self, view: View, group: list[Event]) -> None:
         """Take *group* into *view*, or begin anew where it does not follow."""
         rows = self.rows
+        if view.is_disturbed_by(group, self.rules):
+            self._stale[view.lead_no] = view.streams
+            rows.dropped.append(view.lead_no)
+            return
         facts = [event for event in group if type(event) is Fact]
         stands = view.lead is not None or judged_alike(facts, self.rules)
         if stands and view.follows(facts):
@@ -164,6 +169,7 @@ class Batch:
                 view.feed(group, rows)
             else:
                 go_on(view, facts, self.rules, rows)
+                view.decision = decided_in([group]) or view.decision
             self._keep(view)
         elif view.lead is None:
             self._stale[view.lead_no] = view.streams
@@ -173,6 +179,7 @@ class Batch:
             rows.dropped.append(view.lead_no)
             self._add_parts(view.lead_no, view.streams)
             decide_anew(anew, [*view.lead.facts, *facts], self.rules, rows)
+            anew.decision = decided_in([group]) or view.decision
             self._keep(anew)
 
     def _add_parts(self, lead_no: int, streams: Collection[str]) -> None:
@@ -187,7 +194,7 @@ class Batch:
             streams = misses[lead_no]
             if stream not in streams:
                 streams.append(stream)
-        self.rows.dropped += misses
+        self.rows.dropped += [*misses, *writer.siblings_of(misses)]
         self._stale.update(misses)
 
     def _unite(self, lead_of: dict[str, int], writer: Writer) -> set[str]:
@@ -224,7 +231,7 @@ class Batch:
             lead_no = leads[0] if leads else self._new_lead()
             for old in leads:
                 self.memory.forget(old)
-            self.rows.dropped += leads
+            self.rows.dropped += [*leads, *writer.siblings_of(leads)]
             ordered = sorted(streams)
             self.rows.changed_streams += [(stream, lead_no) for stream in ordered]
             self._stale[lead_no] = ordered
@@ -237,8 +244,21 @@ class Batch:
             for lead_no, streams in leads:
                 parts = [self._cut(stream, found.pop(stream, [])) for stream in streams]
                 self._add_parts(lead_no, streams)
-                view = from_history(lead_no, streams, parts, self.rules, self.rows)
-                self._keep(view)
+                self._fold(lead_no, streams, parts)
+
+    def _fold(self, lead_no: int, streams: list[str], parts: list[list[Event]]) -> None:
+        """Fold the people in the whole histories of *streams*, the first as *lead_no*."""
+        self.memory.forget(lead_no)
+        views = views_of(self._numbers(lead_no), streams, parts, self.rules, self.rows)
+        self.rows.siblings += [(lead_no, view.lead_no) for view in views[1:]]
+        if len(views) == 1 and not views[0].is_corrected:
+            self.memory.keep(views[0])
+
+    def _numbers(self, first: int) -> Iterator[int]:
+        """Yield *first*, then numbers that no lead has yet."""
+        yield first
+        while True:
+            yield self._new_lead()
 
     def _cut(self, stream: str, events: list[Event]) -> list[Event]:
         """Return what of a stream's history lies within the batch."""

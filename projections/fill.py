@@ -1,31 +1,28 @@
 """Fills an empty set of read models: every lead is folded once, from its whole history."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, TypeVar
 
 from domain.book import Rules
-from domain.events import Event, Fact, LeadMerged
+from domain.events import Event, LeadMerged
 from projections.batch import STREAMS_AT_ONCE, has_keys
+from projections.feeding import views_of
 from projections.history import History
 from projections.pause import no_cycles
 from projections.rows import Rows
-from projections.view import View, decide_anew, from_history
 
 T = TypeVar("T", bound=Hashable)
 
 FLUSH: Final = 20_000
 """Events whose rows are in memory before they are written."""
 
-Divide = Callable[[Sequence[Sequence[Event]]], list[list[Fact]]]
-"""Returns the facts of each person in what the log holds as one lead."""
-
 
 class Filler:
     """Folds lead after lead, and hands rows on when there are enough to write.
 
-    The leads are numbered *first*, *first* + *stride* and so on. With *divide*, a lead of the log
-    may be several.
+    The leads are numbered *first*, *first* + *stride* and so on. *joined* is false where facts
+    may be missing that joined others of the same streams.
     """
 
     def __init__(
@@ -35,7 +32,7 @@ class Filler:
         *,
         first: int = 1,
         stride: int = 1,
-        divide: Divide | None = None,
+        joined: bool = True,
     ) -> None:
         self.events = 0
         self.leads = 0
@@ -43,7 +40,7 @@ class Filler:
         self._put = put
         self._rules = rules
         self._stride = stride
-        self._divide = divide
+        self._joined = joined
         self._flushed = 0
         self._rows = Rows()
 
@@ -57,21 +54,20 @@ class Filler:
             rows.streams += [(stream, lead_no) for stream in streams]
             if len(streams) > 1:
                 rows.parts += [(lead_no, stream) for stream in streams]
-            persons = [] if self._divide is None else self._divide(parts)
-            if len(persons) < 2:
-                self._count(from_history(lead_no, streams, parts, self._rules, rows))
-            else:
-                for facts in persons:
-                    view = View(self.next_lead_no, streams)
-                    decide_anew(view, facts, self._rules, rows)
-                    self._count(view)
+            views = views_of(
+                self._numbers(), streams, parts, self._rules, rows, joined=self._joined
+            )
+            rows.siblings += [(lead_no, view.lead_no) for view in views[1:]]
+            if not views:  # the number is taken by the streams
+                self.next_lead_no += self._stride
+            self.leads += len(views)
         if self.events - self._flushed >= FLUSH:
             self.flush()
 
-    def _count(self, view: View) -> None:
-        view.settle(self._rows)
-        self.leads += 1
-        self.next_lead_no += self._stride
+    def _numbers(self) -> Iterator[int]:
+        while True:
+            self.next_lead_no += self._stride
+            yield self.next_lead_no - self._stride
 
     def flush(self) -> None:
         """Hand on what is folded."""
@@ -111,7 +107,7 @@ class Filler:
         self, history: History, merged: Mapping[str, str], lengths: Mapping[str, int]
     ) -> None:
         """Fold the leads that are, or will be, merged; their streams are cut to *lengths*."""
-        for parts in _merged_leads(history, merged, lengths, apart=self._divide is None):
+        for parts in _merged_leads(history, merged, lengths, apart=self._joined):
             streams = sorted(parts)
             self.add(streams, [parts[stream] for stream in streams])
 

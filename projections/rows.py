@@ -7,10 +7,11 @@ from sqlalchemy import Table
 from projections.consents import consents
 from projections.conversions import conversions
 from projections.credit import credit
+from projections.decided import decided
 from projections.opportunities import opportunities
 from projections.people import people
 from projections.pipeline import pipeline
-from projections.schema import lead_parts, lead_streams
+from projections.schema import lead_parts, lead_siblings, lead_streams
 from projections.stages import stages
 from projections.touches import touches
 
@@ -25,6 +26,7 @@ READ_MODELS: Final = (
     opportunities,
     people,
     consents,
+    decided,
 )
 """The read models, in the order in which they are listed."""
 
@@ -39,6 +41,7 @@ class Rows:
         "changed_consents",
         "changed_conversions",
         "changed_credit",
+        "changed_decided",
         "changed_opportunities",
         "changed_people",
         "changed_pipeline",
@@ -47,11 +50,13 @@ class Rows:
         "consents",
         "conversions",
         "credit",
+        "decided",
         "dropped",
         "opportunities",
         "parts",
         "people",
         "pipeline",
+        "siblings",
         "stages",
         "streams",
         "touches",
@@ -75,9 +80,12 @@ class Rows:
         self.changed_people: list[Row] = []
         self.consents: list[Row] = []
         self.changed_consents: list[Row] = []
+        self.decided: list[Row] = []
+        self.changed_decided: list[Row] = []
         self.streams: list[Row] = []
         self.changed_streams: list[Row] = []
         self.parts: list[Row] = []
+        self.siblings: list[Row] = []
 
     def inserts(self) -> list[tuple[Table, list[Row]]]:
         """Return the new rows by table."""
@@ -90,8 +98,10 @@ class Rows:
             (opportunities, self.opportunities),
             (people, self.people),
             (consents, self.consents),
+            (decided, self.decided),
             (lead_streams, self.streams),
             (lead_parts, self.parts),
+            (lead_siblings, self.siblings),
         ]
 
     def upserts(self) -> list[tuple[Table, list[Row]]]:
@@ -104,5 +114,6 @@ class Rows:
             (opportunities, self.changed_opportunities),
             (people, self.changed_people),
             (consents, self.changed_consents),
+            (decided, self.changed_decided),
             (lead_streams, self.changed_streams),
         ]

@@ -86,6 +86,15 @@ lead_parts = Table(
     sqlite_with_rowid=False,
 )
 
+lead_siblings = Table(
+    "lead_siblings",
+    metadata,
+    key("lead_no", "Number of the lead whose number the streams have"),
+    key("sibling", "Number of another lead that was told apart from it"),
+    comment="Leads that share streams: people told apart although something joins them",
+    sqlite_with_rowid=False,
+)
+
 checkpoints = Table(
     "checkpoints",
     metadata,

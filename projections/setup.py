@@ -13,6 +13,7 @@ from projections import (
     consents,
     conversions,
     credit,
+    decided,
     opportunities,
     people,
     pipeline,
@@ -33,6 +34,7 @@ _MODULES: Final = (
     opportunities,
     people,
     consents,
+    decided,
 )
 
 VERSION: Final = " ".join(f"{module.NAME}@{module.VERSION}" for module in _MODULES)

@@ -9,13 +9,24 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from domain.book import Rules, judged_alike
+from domain.book import Rules
 from domain.consent import SPEAKING, Standings, words_of
-from domain.events import Event, Fact, Identifier, OrderKey, StageEntered, ThresholdCrossed
+from domain.corrections import CORRECTIONS
+from domain.events import (
+    ActorJudged,
+    Event,
+    Fact,
+    Identifier,
+    LeadMerged,
+    LeadRestated,
+    OrderKey,
+    StageEntered,
+    ThresholdCrossed,
+)
 from domain.guards import opportunity_of
-from domain.identity import ANONYMOUS, lead_id
+from domain.identity import ANONYMOUS, RULINGS, lead_id
 from domain.journey import COLLAPSE_GAP
-from domain.lead import Lead, as_occurred, decide, evolve
+from domain.lead import Lead
 from domain.policy import ConsentRules
 from domain.scoring import flat_traits
 from domain.stages import CAPTURED, MQL, OPPORTUNITY, SQL, WON
@@ -33,6 +44,10 @@ _NO_DOMAINS: Final[frozenset[str]] = frozenset()
 _json: Final = msgspec.json.Encoder().encode
 
 
+StageDecision = StageEntered | LeadMerged | LeadRestated
+"""What says in which stage a lead is."""
+
+
 class View:
     """The fold of one lead. ``feed`` facts in canonical order, then ``settle``."""
 
@@ -44,6 +59,7 @@ class View:
         "_consents",
         "_conversion_count",
         "_deal",
+        "_decided",
         "_entered",
         "_entry",
         "_entry_count",
@@ -63,11 +79,13 @@ class View:
         "cycle",
         "cycle_kind",
         "deals",
+        "decision",
         "email",
         "events",
         "first_at",
         "hot",
         "identifiers",
+        "is_corrected",
         "last",
         "lead",
         "lead_id",
@@ -119,6 +137,12 @@ class View:
         self.email: str | None = None
         self.phone: str | None = None
         self.identifiers: dict[Identifier, None] = {}
+        self._decided: Row | None = None
+        """The row of the stage as decided, as it was written last."""
+        self.is_corrected = False
+        """Whether facts count otherwise than they came: it is always read from history."""
+        self.decision: StageDecision | None = None
+        """What the stage as decided comes from, where it may be another than the stage."""
         self.opportunities: dict[str, str] = {}
         """Opportunity to status, as ``domain.guards.opportunity_of`` looks for it in a lead."""
         self.deals: dict[str, Deal] = {}
@@ -175,6 +199,38 @@ class View:
                 return False
             last = order
         return True
+
+    def is_disturbed_by(self, events: Iterable[Event], rules: Rules) -> bool:
+        """Return whether *events* may change what is in here, other than by following it."""
+        identifiers = self.identifiers
+        values: dict[str, str] | None = None
+        for event in events:
+            if type(event) is not Fact:
+                if type(event) is ActorJudged or type(event) is LeadRestated:
+                    return True
+                continue
+            if event.type in CORRECTIONS or event.type in RULINGS:
+                return True
+            person = event.person
+            if person is None or person == self._person:
+                continue
+            keys = person["keys"]
+            if values is None:
+                values = {}
+                doubt = False
+                for kind, value in identifiers:
+                    if kind not in rules.shared_kinds:
+                        doubt = doubt or values.setdefault(kind, value) != value
+            if doubt and (len(keys) > 1 or person.get("attributes")):
+                return True
+            for kind, value in keys:
+                if (
+                    kind not in rules.shared_kinds
+                    and values.setdefault(kind, value) != value
+                    and (kind, value) not in identifiers
+                ):
+                    return True
+        return False
 
     def feed(self, events: Sequence[Event], rows: Rows) -> None:
         """Take in *events*: facts that follow, each with the decisions it led to behind it."""
@@ -438,6 +494,7 @@ class View:
             self._person_written, self._changed_person = True, False
         if self._changed_consents:
             self._write_consents(rows)
+        self._write_decided(rows)
         trait = self.traits.get
         size = trait("company.size")
         free = _NO_DOMAINS
@@ -480,6 +537,25 @@ class View:
             )
         )
         self.written = True
+
+    def _write_decided(self, rows: Rows) -> None:
+        made = self.decision
+        if made is not None:
+            row: Row = (
+                self.lead_no,
+                made.stage,
+                made.cycle,
+                made.at if isinstance(made, StageEntered) else made.entered_at,
+                made.policy,
+                made.rule,
+            )
+        elif self._entry is not None:
+            row = (self.lead_no, self.stage, self.cycle, self._entry[5], *self._entry[11:9:-1])
+        else:
+            row = (self.lead_no, None, self.cycle, None, None, None)
+        if row != self._decided:
+            (rows.decided if self._decided is None else rows.changed_decided).append(row)
+            self._decided = row
 
     def _write_consents(self, rows: Rows) -> None:
         if self._consents is None:
@@ -557,53 +633,3 @@ _NOTES: Final[Mapping[str, Callable[[View, Fact], None]]] = {
     "deal.won": View._note_deal,  # noqa: SLF001 - the same
     "deal.lost": View._note_deal,  # noqa: SLF001 - the same
 } | dict.fromkeys(SPEAKING, View._note_consent)  # noqa: SLF001 - the same
-
-
-# --- how a view is fed ----------------------------------------------------------------------------
-
-
-def from_history(
-    lead_no: int,
-    streams: list[str],
-    histories: Sequence[Sequence[Event]],
-    rules: Rules,
-    rows: Rows,
-) -> View:
-    """Return the view of a lead from the whole histories of its streams, its rows in *rows*.
-
-    The decisions of the log stand where one stream brought the facts in canonical order, each under
-    the policy that it happened under; else the lead is decided as it occurred.
-    """
-    view = View(lead_no, streams)
-    view.rules = rules
-    if len(histories) == 1:
-        events = histories[0]
-        told = [event for event in events if type(event) is Fact]
-        if view.follows(told) and judged_alike(told, rules):
-            view.feed(events, rows)
-            return view
-    facts = [event for events in histories for event in events if type(event) is Fact]
-    decide_anew(view, facts, rules, rows)
-    return view
-
-
-def decide_anew(view: View, facts: Sequence[Fact], rules: Rules, rows: Rows) -> None:
-    """Feed an empty *view* with *facts*, in whatever order, and the decisions as they occurred."""
-    view.rules = rules
-    view.lead, history = as_occurred(facts, rules)
-    view.feed([event for events in history for event in events], rows)
-
-
-def go_on(view: View, facts: Iterable[Fact], rules: Rules, rows: Rows) -> None:
-    """Feed *view*, which keeps its lead as it occurred, with *facts* that follow."""
-    lead = view.lead
-    if lead is None:
-        raise ValueError("the decisions of the log stand for this lead: feed them")
-    view.rules = rules
-    fed: list[Event] = []
-    for fact in facts:
-        events = decide(lead, fact, rules.at(min(fact.at, fact.recorded_at)))
-        for event in events:
-            evolve(lead, event)
-        fed += events
-    view.feed(fed, rows)

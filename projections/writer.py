@@ -21,6 +21,7 @@ from projections.schema import (
     currencies,
     is_postgresql,
     lead_parts,
+    lead_siblings,
     lead_streams,
     metadata,
 )
@@ -97,6 +98,16 @@ class Writer(ABC):
                 found += [(lead_no, stream) for lead_no, stream in connection.execute(query)]
         return found
 
+    def siblings_of(self, leads: Collection[int]) -> list[int]:
+        """Return the leads that share the streams of those of *leads*."""
+        table = self.tables[lead_siblings.name].c
+        found: list[int] = []
+        with self.engine.connect() as connection:
+            for some in _chunks(leads):
+                query = select(table.sibling).where(table.lead_no.in_(some))
+                found += connection.execute(query).scalars()
+        return found
+
     def checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint; None where there are no read models."""
         table = self.tables[checkpoints.name]
@@ -147,7 +158,7 @@ class SQLiteWriter(Writer):
         self._upsert = {
             name: _compiled(upsert_of(table, dialect), dialect)
             for name, table in self.tables.items()
-            if name not in (lead_parts.name, checkpoints.name, currencies.name)
+            if name not in (lead_parts.name, lead_siblings.name, checkpoints.name, currencies.name)
         }
         self._delete = [
             _compiled(
@@ -156,7 +167,7 @@ class SQLiteWriter(Writer):
                 ),
                 dialect,
             )
-            for table in (*READ_MODELS, lead_parts)
+            for table in (*READ_MODELS, lead_parts, lead_siblings)
         ]
         table = self.tables[checkpoints.name].c
         self._move = _compiled(

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, Table
 
 from projections.naming import LIVE
 from projections.rows import READ_MODELS, Row, Rows
-from projections.schema import checkpoints, lead_parts
+from projections.schema import checkpoints, lead_parts, lead_siblings
 from projections.writer import SET, Checkpoint, Moved, Writer
 
 _SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -36,7 +36,7 @@ class PostgresWriter(Writer):
         self._upsert = {name: _upsert(table) for name, table in self.tables.items()}
         self._delete = [
             SQL("DELETE FROM {} WHERE lead_no = ANY(%s)").format(_name(self.tables[table.name]))
-            for table in (*READ_MODELS, lead_parts)
+            for table in (*READ_MODELS, lead_parts, lead_siblings)
         ]
         self._move = SQL(
             "UPDATE {} SET position = %s, next_lead_no = %s WHERE name = %s AND position = %s"

@@ -10,9 +10,10 @@ from zlib import crc32
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
+from consumers.contract import event_key
+from consumers.families import Families, incoming
+from consumers.ledger import Batch
 from domain.events import Event, Fact
-from domain.identity import lead_id
-from domain.lead import Lead, absorb, decide, evolve, merge
 from domain.policy import Policy
 from projections.setup import create
 
@@ -23,7 +24,7 @@ START = 20_000 * DAY
 
 
 class Log:
-    """The store and intake of a test: facts arrive, leads decide, history is kept in a list.
+    """The store of a test behind the intake's own families: history is kept in a list.
 
     Positions have gaps, as those of a database may.
     """
@@ -33,39 +34,53 @@ class Log:
         self.rows: list[tuple[int, str, int, Event]] = []
         self.streams: dict[str, list[tuple[int, Event]]] = {}
         self.into: dict[str, str] = {}
-        self._leads: dict[str, Lead] = {}
-        self._lead_of: dict[tuple[str, str], str] = {}
+        self._of_event: dict[bytes, str] = {}
+        self._waiting: dict[bytes, str] = {}
+        self._families = Families(self, 10**9)
         for fact in facts:
             self.arrive(fact)
 
     def arrive(self, fact: Fact) -> None:
         """Store one fact and the decisions that it leads to."""
-        if not fact.keys:
-            self._append(f"other:{fact.source}", fact)
+        key = event_key(fact.source, fact.id)
+        if key in self._of_event:
             return
-        found = list(dict.fromkeys(self._lead_of[key] for key in fact.keys if key in self._lead_of))
-        found.sort(key=lambda stream: self.streams[stream][0][0])
-        stream = found[0] if found else lead_id(fact.keys[0])
-        lead = self._leads.setdefault(stream, Lead())
-        for other_stream in found[1:]:
-            other = self._leads.pop(other_stream)
-            goes_on, ends = merge(lead, stream, other, other_stream, fact, self.policy)
-            absorb(lead, other)
-            evolve(lead, goes_on)
-            self._append(stream, goes_on)
-            self._append(other_stream, ends)
-            for merged, into in self.into.items():
-                if into == other_stream:
-                    self.into[merged] = stream
-            self.into[other_stream] = stream
-            for key, owner in self._lead_of.items():
-                if owner == other_stream:
-                    self._lead_of[key] = stream
-        for key in fact.keys:
-            self._lead_of[key] = stream
-        for event in decide(lead, fact, self.policy):
-            evolve(lead, event)
+        batch = Batch()
+        one = incoming(fact, key, b"")
+        self._families.prepare([one], batch, self.policy)
+        self._families.take(one, batch, self.policy)
+        self._families.settle(batch)
+        for stream, _, event in batch.events:
             self._append(stream, event)
+        for stream, lead in batch.merged:
+            for merged, into in self.into.items():
+                if into == stream:
+                    self.into[merged] = lead
+            self.into[stream] = lead
+        self._of_event.update({key: stream for key, _, stream in batch.seen})
+        self._waiting.update(batch.waiting)
+
+    # --- what the families ask of a ledger; they forget nothing ---
+
+    def leads_of(self, identifiers: Collection[Any]) -> dict[Any, str]:
+        return {}
+
+    def load(self, leads: Collection[str]) -> dict[str, Any]:
+        return {}
+
+    def places(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        return self._owners(self._of_event, keys)
+
+    def corrections(self) -> int:
+        return len(self._waiting)
+
+    def corrections_of(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        return self._owners(self._waiting, keys)
+
+    def _owners(self, found: Mapping[bytes, str], keys: Collection[bytes]) -> dict[bytes, str]:
+        return {key: self.into.get(found[key], found[key]) for key in keys if key in found}
+
+    # --- what the projections ask of a history ---
 
     def _append(self, stream: str, event: Event) -> None:
         position = self.head() + 1 + (len(self.rows) % 7 == 3)

@@ -1,0 +1,120 @@
+"""How views are fed: from the whole history of some streams, or with what follows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from domain.book import Rules, judged_alike, judged_at
+from domain.corrections import CORRECTIONS, effective
+from domain.events import ActorJudged, Event, Fact, LeadMerged, LeadRestated, StageEntered
+from domain.lead import as_occurred, canonical, decide, evolve
+from domain.persons import in_doubt, persons
+from projections.rows import Rows
+from projections.view import StageDecision, View
+
+
+def views_of(
+    numbers: Iterator[int],
+    streams: list[str],
+    histories: Sequence[Sequence[Event]],
+    rules: Rules,
+    rows: Rows,
+    *,
+    joined: bool = True,
+) -> list[View]:
+    """Return the views of the people in the whole histories of *streams*, their rows in *rows*.
+
+    Mostly there is one. Its decisions of the log stand where one stream brought the facts in
+    canonical order, each under the policy that it happened under, and nothing was corrected; else
+    each person is decided as it occurred. There is none where nothing counts any more. *numbers*
+    are those of the leads. *joined* is false where facts may be missing that joined the others.
+    """
+    parts = people_in(histories, rules, joined=joined)
+    decision = decided_in(histories)
+    views = []
+    for part in parts:
+        view = View(0, streams)
+        view.rules = rules
+        plain = len(parts) == 1 == len(histories) and view.follows(part)
+        if plain and judged_alike(part, rules) and not _settled_anew(histories[0]):
+            view.lead_no = next(numbers)
+            view.feed(histories[0], rows)
+        else:
+            counted = counting(part, rules)
+            if not any(fact.keys for fact in counted):
+                continue
+            view.lead_no = next(numbers)
+            decide_anew(view, part, rules, rows)
+            view.is_corrected = len(counted) < len(part) or _settled_anew(
+                [event for events in histories for event in events]
+            )
+            if len(parts) == 1:
+                view.decision = decision
+        view.settle(rows)
+        views.append(view)
+    return views
+
+
+def people_in(
+    histories: Iterable[Iterable[Event]], rules: Rules, *, joined: bool = True
+) -> list[list[Fact]]:
+    """Return the facts of each person in the histories of the streams of one lead of the log.
+
+    *joined* is false where facts may be missing that joined the others.
+    """
+    facts = [event for events in histories for event in events if type(event) is Fact]
+    if joined and not in_doubt(facts, rules):
+        return [facts]
+    return persons(canonical(facts), rules)
+
+
+def counting(facts: Iterable[Fact], rules: Rules) -> list[Fact]:
+    """Return which of the *facts* of one person count, as they count, in canonical order."""
+    ordered = canonical(facts)
+    return effective(ordered, rules.at(judged_at(ordered[-1]))) if ordered else []
+
+
+def _settled_anew(events: Iterable[Event]) -> bool:
+    """Return whether something in *events* made what was decided hold otherwise, or not count."""
+    for event in events:
+        if type(event) is Fact:
+            if event.type in CORRECTIONS:
+                return True
+        elif type(event) is ActorJudged or type(event) is LeadRestated:
+            return True
+    return False
+
+
+def decided_in(histories: Iterable[Iterable[Event]]) -> StageDecision | None:
+    """Return the last decision of the log about the stage, from the stream that goes on."""
+    for events in histories:
+        last: StageDecision | None = None
+        for event in events:
+            if isinstance(event, LeadMerged) and event.into is not None:
+                last = None
+                break
+            if isinstance(event, StageEntered | LeadRestated | LeadMerged):
+                last = event
+        if last is not None:
+            return last
+    return None
+
+
+def decide_anew(view: View, facts: Sequence[Fact], rules: Rules, rows: Rows) -> None:
+    """Feed an empty *view* with *facts*, in whatever order, and the decisions as they occurred."""
+    view.rules = rules
+    view.lead, history = as_occurred(facts, rules)
+    view.feed([event for events in history for event in events], rows)
+
+
+def go_on(view: View, facts: Iterable[Fact], rules: Rules, rows: Rows) -> None:
+    """Feed *view*, which keeps its lead as it occurred, with *facts* that follow."""
+    lead = view.lead
+    if lead is None:
+        raise ValueError("the decisions of the log stand for this lead: feed them")
+    view.rules = rules
+    fed: list[Event] = []
+    for fact in facts:
+        events = decide(lead, fact, rules.at(min(fact.at, fact.recorded_at)))
+        for event in events:
+            evolve(lead, event)
+        fed += events
+    view.feed(fed, rows)
