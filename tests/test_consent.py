@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -32,6 +32,7 @@ from projections.pipeline import pipeline
 from projections.runner import Runner
 from tests.command_line import CommandLine, event
 from tests.examples import POLICY, small_policy
+from tests.pages import DOCS, run_page
 from tests.projections_kit import DAY, HOUR, START, Log, fact, read_model_database
 
 OPT_IN = ConsentRules(double_opt_in=frozenset({"newsletter"}))
@@ -283,6 +284,7 @@ FACTS = st.lists(
 ).flatmap(lambda made: st.tuples(st.just(made), st.permutations(range(len(made)))))
 
 
+@settings(max_examples=50)
 @given(FACTS, st.integers(1, 4))
 def test_the_read_model_is_the_fold_whatever_the_arrival(drawn: Any, batch: int) -> None:
     made, order = drawn
@@ -377,3 +379,7 @@ def leadflow(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
         ),
     )
     return program
+
+
+def test_the_page_about_consent_is_what_happens(tmp_path: Any) -> None:
+    assert run_page(DOCS / "howto/consent.md", tmp_path) > 0
