@@ -1,6 +1,8 @@
 """The stages and the qualification of a policy document: read, refused with reasons, told."""
 
+import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +130,20 @@ def test_a_wrong_document_is_refused_with_line_key_and_mend(
     assert key in found
     assert problem in found[key][0]
     assert mend in found[key][1]
+
+
+def test_what_the_guide_shows_of_stages_and_qualification_can_be_written() -> None:
+    guide = (Path(__file__).resolve().parents[1] / "docs" / "howto" / "policy.md").read_text(
+        "utf-8"
+    )
+    acts, counts, own = re.findall(
+        r"```toml\n(\[(?:\[stages|qualification).*?)```", guide, re.DOTALL
+    )
+    without = DOCUMENT.replace('[qualification]\nframework = "bant"\n', "")
+
+    assert len(parse_policy(written("two_stage", acts)).acts) == 1
+    assert len(parse_policy(written("content_led", counts)).counts) == 1
+    assert parse_policy(without + "\n" + own).framework.name == "meddic"
 
 
 def told(policy: Policy) -> str:
