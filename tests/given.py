@@ -2,7 +2,14 @@
 
 from typing import NamedTuple
 
-from domain.events import Event, Fact, StageEntered, ThresholdCrossed
+from domain.events import (
+    ActorJudged,
+    Event,
+    Fact,
+    LeadRestated,
+    StageEntered,
+    ThresholdCrossed,
+)
 from domain.lead import Lead, decide, evolve
 from domain.policy import Policy
 from tests.examples import POLICY
@@ -23,13 +30,31 @@ class Crosses(NamedTuple):
     direction: str
 
 
-Outcome = Enters | Crosses
+class Judges(NamedTuple):
+    """A verdict on who acted, as tests speak of it: id of the fact, actor, rule."""
+
+    id: str
+    actor: str | None
+    rule: str
+
+
+class Restates(NamedTuple):
+    """What the lead knows is told anew, as tests speak of it."""
+
+    rule: str = "corrected"
+
+
+Outcome = Enters | Crosses | Judges | Restates
 
 
 def outcome(event: Event) -> Outcome:
     """Return what a test says of a decision."""
     if isinstance(event, StageEntered):
         return Enters(event.stage, event.rule, event.cycle, event.cycle_kind)
+    if isinstance(event, ActorJudged):
+        return Judges(event.of[1], event.actor, event.rule)
+    if isinstance(event, LeadRestated):
+        return Restates(event.rule)
     assert isinstance(event, ThresholdCrossed)
     return Crosses(event.direction)
 
