@@ -28,6 +28,9 @@ _VERIFIED: Final = "verified email"
 Edge = tuple[int, OrderKey, Identifier, Identifier]
 """Class, place of the first fact that says so, and the two identifiers."""
 
+_TELLING: Final = RULINGS | CORRECTIONS
+"""Types that may tell who is who whatever identifiers they carry."""
+
 _Claims = dict[Identifier, list[tuple[OrderKey, Identifier]]]
 """Weak identifiers to when they came together with a strong one, and with which."""
 
@@ -201,14 +204,24 @@ class Division:
             or fact.order <= self._last
             or fact.type in RULINGS
             or fact.type in CORRECTIONS
+            or None in self.parts  # nobody's until somebody is known
             or (fact.source, fact.id) in self._awaited
             or verified_email(fact) is not None
             or self._rules.at(judged_at(fact)) is not self._policy
         ):
             return None
         groups, anchor = self._groups, keys[0]
-        fresh = [key for key in keys if not groups.knows(key)]
+        fresh = {key for key in keys if not groups.knows(key)}
+        if anchor in fresh and len({groups.find(key) for key in keys if key not in fresh}) > 1:
+            return None
+        weak = self._policy.weak_kinds
         for key in keys[1:]:
+            if (
+                anchor[0] not in weak
+                and key[0] in weak
+                and not (key in fresh or key in self._claims)
+            ):
+                return None  # what came by it alone was whoever's it is joined to, and may not be
             if (anchor, key) in self._pairs or (anchor in fresh and key in fresh):
                 continue
             if _class_of(anchor, key, self._policy) != _WEAK:
@@ -450,7 +463,7 @@ def in_doubt(facts: Iterable[Fact], rules: Rules) -> bool:
     last = None
     for fact in facts:
         person = fact.person
-        if person is None or person != last or fact.type in RULINGS:
+        if person is None or person != last or fact.type in _TELLING:
             watch.add(fact)
             if watch.doubt:
                 return True
