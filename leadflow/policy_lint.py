@@ -13,6 +13,7 @@ from consumers.registry import TYPES
 from domain.counts import Act, Count
 from domain.policy import POINT, EngagementRule, FitRule, Policy, Scalar
 from domain.qualification import plain_name
+from domain.scoring import has_word
 from domain.stages import STAGES, Move
 from domain.vocabulary import INTENT, LEADLESS
 from leadflow.policy_checks import UNSEEN, Finding, Path, closest, decimal_of, key_of, shown
@@ -113,7 +114,7 @@ def _fit_in_vain(path: Path, rule: FitRule) -> Iterator[_Found]:
     """Yield words and sizes of one rule that can never be the one worth most."""
     for word, points in rule.contains:
         for other, worth in rule.contains:
-            if other != word and other in word and worth > points:
+            if other != word and worth > points and has_word(word, other):
                 problem = f'can never count: whatever contains it contains "{other}", worth more'
                 mend = f'take it out, or give it more than "{other}"'
                 yield _Found((*path, "contains", word), points // POINT, problem, mend)
@@ -266,18 +267,17 @@ def _nobody(path: Path, rule: EngagementRule) -> Iterator[_Found]:
 
 
 def _capped(path: Path, rule: EngagementRule, policy: Policy) -> Iterator[_Found]:
-    """Yield caps that cut each single act, and those that never cut any."""
-    points = abs(rule.points)
-    for key, cap in (("cap", rule.cap), ("day_cap", rule.day_cap)):
-        if cap is not None and cap < points:
-            problem = f"is less than the {decimal_of(points)} points of one act"
-            mend = f"write {key} = {decimal_of(points)}, or give the rule less points"
-            yield _Found((*path, key), _points(cap), problem, mend)
+    """Yield a cap that never cuts anything, and acts that each reach the cap of a whole day."""
     group = policy.group_caps.get(rule.group, FULL)
     if rule.points > 0 and rule.cap is not None and rule.cap > group:
         problem = f"is never reached: the group {rule.group} counts {decimal_of(group)} at most"
         mend = f"take it out, or write cap = {decimal_of(group)}"
         yield _Found((*path, "cap"), _points(rule.cap), problem, mend)
+    if policy.day_cap is not None and rule.points > policy.day_cap:
+        cap = decimal_of(policy.day_cap)
+        problem = f"is more than all acts of a day can earn, which is {cap}"
+        mend = f"raise engagement.day_cap, or write points = {cap}"
+        yield _Found((*path, "points"), _points(rule.points), problem, mend)
 
 
 def _too_many(

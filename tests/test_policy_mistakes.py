@@ -317,6 +317,30 @@ MISTAKES = {
         WARNING,
         mended=('"bant"', '"meddic"'),
     ),
+    "a cap above the group's": Mistake(
+        "",
+        rule('types = ["page.viewed"]', "points = 2", 'where = { title = "Prices" }', "cap = 20"),
+        "cap",
+        f"{RULES}[{LAST}].cap",
+        "is never reached: the group web counts 15 at most",
+        "take it out, or write cap = 15",
+        WARNING,
+    ),
+    "more different values than there are": Mistake(
+        "",
+        rule(
+            'types = ["content.opened"]',
+            "points = 2",
+            'distinct = "phase"',
+            "count = 4",
+            "within_days = 30",
+        ),
+        "count",
+        f"{RULES}[{LAST}].count",
+        "is never reached: phase has 3 values",
+        "write count = 3",
+        WARNING,
+    ),
     "two aliases that are one": Mistake(
         'framework = "bant"\n',
         'framework = "own"\n[qualification.frameworks.own]\n'
@@ -425,6 +449,14 @@ def test_there_are_twenty_mistakes_and_most_mend_themselves_by_their_words() -> 
     assert len(MISTAKES) >= 20
     assert len(errors) >= 10
     assert len(by_words) >= 12
+
+
+def test_acts_that_each_fill_a_whole_day_are_told(tmp_path: Path) -> None:
+    text = DEFAULT.replace("\nhalf_life_days = 30\n", "\nhalf_life_days = 30\nday_cap = 35\n", 1)
+    found = problems_of(text, tmp_path / "policy.toml")
+    places = [NAMES.index(name) for name in ("demo or quote requested", "demo form")]
+    assert [f"{RULES}[{place}].points" for place in sorted(places)] == [one.key for one in found]
+    assert {"raise engagement.day_cap, or write points = 35"} == {one.mend for one in found}
 
 
 def test_the_default_policy_says_nothing_in_vain() -> None:
