@@ -339,7 +339,7 @@ def in_order() -> Any:
     return found
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.permutations(HISTORY), st.integers(1, 4))
 def test_the_accounts_do_not_hang_on_arrival_or_batches(arrived: Any, batch: int) -> None:
     engine = projected(arrived, batch)

@@ -284,7 +284,7 @@ FACTS = st.lists(
 ).flatmap(lambda made: st.tuples(st.just(made), st.permutations(range(len(made)))))
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(FACTS, st.integers(1, 4))
 def test_the_read_model_is_the_fold_whatever_the_arrival(drawn: Any, batch: int) -> None:
     made, order = drawn
