@@ -52,45 +52,81 @@ def isotonic(judged: Iterable[Judged]) -> Isotonic:
 
     Pool adjacent violators (Ayer et al. 1955). Equal scores are one; no outcomes, no change.
     """
-    at_score: dict[int, list[int]] = {}
-    for score, won in judged:
-        counts = at_score.setdefault(score, [0, 0])
-        counts[0] += won
-        counts[1] += 1
-    pools: list[tuple[int, int, int]] = []  # lowest score, won, outcomes
-    for score, (wins, outcomes) in sorted(at_score.items()):
-        pool = (score, wins, outcomes)
-        while pools and pools[-1][1] * pool[2] >= pool[1] * pools[-1][2]:
-            before = pools.pop()
-            pool = (before[0], before[1] + pool[1], before[2] + pool[2])
-        pools.append(pool)
-    return Isotonic(
-        tuple(score for score, _, _ in pools),
-        tuple(round(Fraction(wins * ONE, outcomes)) for _, wins, outcomes in pools),
-    )
+    return _steps(_pools(judged))
 
 
-def steps_or_mean(judged: Sequence[Judged]) -> Isotonic:
-    """Return the isotonic steps if they tell more than chance would, else one step: the mean.
+def robust_isotonic(judged: Iterable[Judged]) -> Isotonic:
+    """Return rising steps of which each tells more than chance would; one step is the mean.
 
-    Steps fit whatever they are given: m of them save something of the sum of squares on noise
-    too. Each beyond the first must save p (1 - p) times the logarithm of the outcomes (Schwarz
-    1978; a step is one degree of freedom, Meyer and Woodroofe 2000). The logarithm is the number
-    of binary digits: whole, and a little stricter than the natural one.
+    The nearest steps fit noise too. So pools are joined with their neighbours such that the sum of
+    squares and a price for each step are least together: p (1 - p) times the logarithm of the
+    number of outcomes (Schwarz 1978; a step is one degree of freedom, Meyer and Woodroofe 2000).
+    The logarithm is the number of binary digits: whole, and a little stricter than the natural
+    one. And since the ends may be pools of a few outcomes that all agree, one that does not is
+    thought to be among each.
     """
-    found = isotonic(judged)
-    won, outcomes = sum(won for _, won in judged), len(judged)
-    if len(found.scores) < 2:
-        return found
-    flat = Isotonic((0,), (round(Fraction(won * ONE, outcomes)),))
-    saved = (_misfit(flat, judged) - _misfit(found, judged)) * outcomes
-    mean = Fraction(won, outcomes)
-    needed = (len(found.scores) - 1) * mean * (1 - mean) * outcomes.bit_length()
-    return found if saved > needed else flat
+    some = list(judged)
+    if not some:
+        return _steps([])
+    won, outcomes = sum(won for _, won in some), len(some)
+    scores = [score for score, _ in some]
+    pools = _pools([*some, (min(scores), True), (max(scores), False)])
+    price = Fraction(won * (outcomes - won) * outcomes.bit_length(), outcomes * outcomes)
+    # The least cost of the pools up to each, and where the last step of that begins.
+    costs: list[tuple[Fraction, int]] = [(Fraction(0), 0)]
+    for end in range(1, len(pools) + 1):
+        together = _Pool(0, 0, 0)
+        options = []
+        for start in range(end - 1, -1, -1):
+            together = _joined(pools[start], together)
+            misfit = Fraction(together.won * (together.outcomes - together.won), together.outcomes)
+            options.append((costs[start][0] + misfit + price, start))
+        costs.append(min(options))
+    joined: list[_Pool] = []
+    end = len(pools)
+    while end:
+        start = costs[end][1]
+        together = pools[end - 1]
+        for pool in reversed(pools[start : end - 1]):
+            together = _joined(pool, together)
+        joined.append(together)
+        end = start
+    if len(joined) == 1:
+        return _steps([_Pool(0, won, outcomes)])
+    return _steps(joined[::-1])
 
 
-def _misfit(steps: Isotonic, judged: Iterable[Judged]) -> Fraction:
-    return brier([(steps(score), won) for score, won in judged])
+class _Pool(NamedTuple):
+    """Outcomes of neighbouring scores."""
+
+    score: int
+    """The lowest of them."""
+    won: int
+    outcomes: int
+
+
+def _joined(low: _Pool, high: _Pool) -> _Pool:
+    return _Pool(low.score, low.won + high.won, low.outcomes + high.outcomes)
+
+
+def _pools(judged: Iterable[Judged]) -> list[_Pool]:
+    """Return pools whose shares of won outcomes rise."""
+    at_score: dict[int, _Pool] = {}
+    for score, won in judged:
+        at_score[score] = _joined(_Pool(score, int(won), 1), at_score.get(score, _Pool(0, 0, 0)))
+    pools: list[_Pool] = []
+    for _, pool in sorted(at_score.items()):
+        while pools and pools[-1].won * pool.outcomes >= pool.won * pools[-1].outcomes:
+            pool = _joined(pools.pop(), pool)  # noqa: PLW2901 - it grows until it violates no more
+        pools.append(pool)
+    return pools
+
+
+def _steps(pools: Sequence[_Pool]) -> Isotonic:
+    return Isotonic(
+        tuple(pool.score for pool in pools),
+        tuple(round(Fraction(pool.won * ONE, pool.outcomes)) for pool in pools),
+    )
 
 
 def brier(judged: Sequence[Judged]) -> Fraction:

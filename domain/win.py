@@ -23,7 +23,7 @@ from fractions import Fraction
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from domain.calibration import ONE, Bin, Isotonic, Judged, brier, reliability, steps_or_mean
+from domain.calibration import ONE, Bin, Isotonic, Judged, brier, reliability, robust_isotonic
 
 LEAST: Final = ONE // 100
 MOST: Final = ONE - LEAST
@@ -245,7 +245,7 @@ def train(outcomes: Sequence[Outcome], tags: Mapping[str, int] = NO_TAGS) -> Pre
         return Predictor(model, None, None)
     apart = _Apart(outcomes, fold_of, everything, folds)
     calibrated = len(outcomes) >= CALIBRATED
-    steps = steps_or_mean(list(apart.judged())) if calibrated else None
+    steps = robust_isotonic(apart.judged()) if calibrated else None
     return Predictor(model, steps, _evaluation(apart, calibrated=calibrated))
 
 
@@ -300,7 +300,7 @@ def _evaluation(apart: _Apart, *, calibrated: bool) -> Evaluation:
     base: list[Judged] = []
     for n in apart.folds:
         others = list(apart.judged(without=n))
-        steps = steps_or_mean(others) if calibrated else None
+        steps = robust_isotonic(others) if calibrated else None
         rate = _share(won for _, won in others)
         for chance, won in apart.judged_of(n):
             plain.append((_clamped(chance, None), won))
