@@ -1,6 +1,8 @@
 """Who is who by the word of people: merge, unmerge, dismiss from the command line."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -192,21 +194,30 @@ def test_a_reason_that_the_contract_refuses_is_told_and_not_stored(leadflow: Com
 # --- unmerge ------------------------------------------------------------------------------------
 
 
-def shown(leadflow: CommandLine, key: str) -> dict[str, Any]:
-    """Return what a lead is on a day before any ruling, but for the count of its events."""
-    found = leadflow.json("lead", "show", key, "--as-of", "2025-12-31")
-    return {name: value for name, value in found.items() if name != "events"}
+def rows(leadflow: CommandLine) -> dict[str, list[dict[str, Any]]]:
+    """Return what the read models hold of each lead, but for what counts rulings as events."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    with closing(sqlite3.connect(leadflow.folder / "leadflow.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        for view in ("v_pipeline", "v_people", "v_stages", "v_touches"):
+            for row in connection.execute(f"SELECT * FROM {view} ORDER BY 1, 2"):
+                kept = {name: row[name] for name in row.keys() if name not in COUNTS}  # noqa: SIM118 - a row is no dict
+                found.setdefault(row["lead_id"], []).append(kept)
+    return found
+
+
+COUNTS = {"events", "rep_events", "last_event_at"}
 
 
 def test_unmerged_leads_are_what_they_were(leadflow: CommandLine) -> None:
-    before = [shown(leadflow, key) for key in (WORK, HOME)]
+    before = rows(leadflow)
     leadflow("lead", "merge", WORK, HOME, *WHY)
+    assert 3 == len(rows(leadflow))
 
     done = leadflow.json("lead", "unmerge", WORK, HOME, *WHY)
 
     assert ("unmerged", True, 2) == (done["ruling"], done["changed"], len(done["leads"]))
-    assert before == [shown(leadflow, key) for key in (WORK, HOME)]
-    assert 4 == leadflow.json("pipeline")["leads"]
+    assert before == rows(leadflow)
     again = leadflow.json("lead", "unmerge", WORK, HOME, *WHY)
     assert (False, []) == (again["changed"], again["events"])
 
@@ -249,10 +260,12 @@ def test_what_events_had_joined_can_be_told_apart(leadflow: CommandLine) -> None
 
     done = leadflow.json("lead", "unmerge", WORK, "shop:77", *WHY)
 
-    assert 2 == len(done["leads"])
-    assert ids(done) == [
-        leadflow.json("lead", "show", key)["lead_id"] for key in (WORK, "external:shop:77")
-    ]
+    mine, shops = (
+        {(one["kind"], one["value"]) for one in lead["identifiers"]} for lead in done["leads"]
+    )
+    assert ("email", WORK) in mine
+    assert ("external:shop", "77") in shops
+    assert ("email", WORK) not in shops
 
 
 def test_a_rebuild_remembers_every_ruling(leadflow: CommandLine) -> None:
@@ -263,6 +276,59 @@ def test_a_rebuild_remembers_every_ruling(leadflow: CommandLine) -> None:
     leadflow("rebuild")
 
     assert before == (leadflow.json("digest")["read_models"], leadflow.json("duplicates", "list"))
+
+
+def test_a_merge_takes_a_dismissal_back(leadflow: CommandLine) -> None:
+    leadflow("duplicates", "dismiss", WORK, HOME, *WHY)
+
+    done = leadflow.json("lead", "merge", WORK, HOME, *WHY)
+
+    assert (True, 1) == (done["changed"], len(done["leads"]))
+    assert 3 == leadflow.json("pipeline")["leads"]
+
+
+def test_a_merge_that_a_producer_reported_is_taken_back_in_its_own_words(
+    leadflow: CommandLine,
+) -> None:
+    """The producer named other identifiers than the strongest; all facts part as they came."""
+    known = form("6", 6, {"email": WORK, "external_ids": {"shop": "77"}})
+    told = form("7", 7, {"external_ids": {"shop": "77"}}, type="lead.merged")
+    told["data"]["other"] = {"kind": "email", "value": HOME}
+    leadflow("ingest", leadflow.write("more.jsonl", known, told))
+    assert 3 == leadflow.json("pipeline")["leads"]
+
+    done = leadflow.json("lead", "unmerge", WORK, HOME, *WHY)
+
+    assert 4 == leadflow.json("pipeline")["leads"]
+    values = [{one["value"] for one in lead["identifiers"]} for lead in done["leads"]]
+    assert [{WORK, "77"}, {HOME}] == values
+
+
+def test_a_number_that_several_have_names_nobody(leadflow: CommandLine) -> None:
+    number = "+12015550100"
+    both = [form(str(n), n, {"email": f"e{n}@slate.example", "phone": number}) for n in (6, 7)]
+    leadflow("ingest", leadflow.write("more.jsonl", *both))
+
+    told = leadflow("lead", "merge", number, WORK, *WHY, code=1).stderr
+
+    assert "fits several leads" in told
+    assert 6 == leadflow.json("pipeline")["leads"]
+
+
+def test_rulings_hold_on_postgresql(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_database: str
+) -> None:
+    program = CommandLine(tmp_path, monkeypatch)
+    database = ("--database", postgres_database)
+    program("ingest", program.write("events.jsonl", ADA_AT_WORK, ADA_AT_HOME, CRM), *database)
+
+    program("duplicates", "dismiss", WORK, "subject:/crm:1042", *WHY, *database)
+    program("lead", "merge", WORK, HOME, *WHY, *database)
+
+    assert 2 == program.json("duplicates", "list", *database)["leads"]
+    assert 0 == program.json("duplicates", "list", *database)["candidates"]
+    program("lead", "unmerge", WORK, HOME, *WHY, *database)
+    assert 3 == program.json("pipeline", *database)["leads"]
 
 
 # --- events -------------------------------------------------------------------------------------
