@@ -17,10 +17,12 @@ from domain.book import Rules, judged_alike
 from domain.corrections import effective
 from domain.decay import divide
 from domain.events import (
+    ActorJudged,
     Decision,
     Event,
     Fact,
     LeadMerged,
+    LeadRestated,
     PolicyPublished,
     StageEntered,
     topic_of,
@@ -336,7 +338,8 @@ def timeline(dossier: Dossier) -> dict[str, Any]:
             }
         )
     earliest: int | None = None
-    for entry, fact in zip(reversed(entries), reversed(dossier.facts), strict=True):
+    told = [fact for fact, *_ in dossier.occurred]
+    for entry, fact in zip(reversed(entries), reversed(told), strict=True):
         position = entry["position"]
         overtaken = earliest is not None and position > earliest
         entry["late"] = overtaken and fact.recorded_at - fact.at >= _LATE
@@ -402,6 +405,11 @@ def _decision(decision: Decision) -> dict[str, Any]:
         }
     elif isinstance(decision, LeadMerged):
         document |= {"other": decision.other, "stage": decision.stage}
+    elif isinstance(decision, LeadRestated):
+        document |= {"stage": decision.stage}
+    elif isinstance(decision, ActorJudged):
+        source, id_ = decision.of
+        document |= {"actor": decision.actor, "of": {"source": source, "id": id_}}
     else:
         document |= {"threshold": decision.threshold, "direction": decision.direction}
     return document

@@ -168,6 +168,10 @@ def _decision(decision: dict[str, Any]) -> str:
         return f"→ {decision['stage']} ({decision['rule']})"
     if decision["type"] == "lead.merged":
         return "two leads became one"
+    if "of" in decision:
+        return f"{decision['of']['id']} by {decision['actor'] or 'whoever was reported'}"
+    if "direction" not in decision:
+        return f"told anew ({decision['rule']})"
     return f"engagement {decision['direction']}"
 
 
