@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.events import Event, Fact, StageEntered, ThresholdCrossed
-from domain.lead import Lead, as_occurred, decide, evolve, fold
+from domain.corrections import CORRECTIONS, MAILS, effective
+from domain.events import Event, Fact, PolicyPublished, StageEntered, ThresholdCrossed
+from domain.lead import Lead, as_occurred, canonical, decide, evolve, fold
 from domain.policy import DAY, EngagementRule, Policy
 from domain.scoring import engagement
 from domain.stages import MOVES, STAGES
@@ -30,6 +31,8 @@ MEANINGFUL = {
     "url": ("https://example.com/pricing", "https://example.com/"),
     "outcome": ("connected", "busy"),
     "registered_only": (True, False),
+    "message": ("m1", "m2"),
+    "link": ("https://example.com/a", "https://example.com/b", "https://example.com/c"),
 }
 data = st.fixed_dictionaries(
     {}, optional={name: st.sampled_from(known) | values for name, known in MEANINGFUL.items()}
@@ -63,7 +66,49 @@ facts = st.builds(
     traits=st.none() | traits,
     data=st.none() | data,
 )
-histories = st.lists(facts, max_size=25)
+ids = st.integers(0, 40).map(str)
+mails = st.builds(
+    fact,
+    st.sampled_from(sorted(MAILS)),
+    source=st.just("/a"),
+    id=ids,
+    at=st.integers(0, 12).map(lambda second: START + second * DAY // 86_400),
+    actor=st.sampled_from(ACTORS),
+    message=st.sampled_from(("m1", "m2")),
+    link=st.sampled_from(MEANINGFUL["link"]),
+)
+corrections = st.builds(
+    fact,
+    st.sampled_from(sorted(CORRECTIONS)),
+    source=st.sampled_from(("/a", "/b")),
+    id=ids,
+    at=instants,
+    actor=st.just("unknown"),
+    person=st.none(),
+    event_source=st.sampled_from(("/a", "/b")),
+    event_id=ids,
+    actor_kind=st.sampled_from(ACTORS) | values,
+)
+
+
+@st.composite
+def corrected_histories(draw: st.DrawFn) -> list[Fact]:
+    """Return any facts; what is corrected is mostly there, sooner or later."""
+    history = draw(st.lists(st.one_of(facts, facts, mails), max_size=20))
+    for one in draw(st.lists(corrections, max_size=4)):
+        said = one
+        if draw(st.booleans()) and history:
+            of = draw(st.sampled_from(history))
+            data = {**(one.data or {}), "event_source": of.source, "event_id": of.id}
+            said = replace(one, data=data)
+        history.insert(draw(st.integers(0, len(history))), said)
+    return history
+
+
+histories = corrected_histories()
+uncorrected = st.lists(facts, max_size=25).map(
+    lambda history: [one for one in history if one.type not in MAILS | CORRECTIONS]
+)
 policies = st.sampled_from(
     (POLICY, replace(POLICY, auto_advance=False), small_policy(mql_engagement=10_000_000))
 )
@@ -96,7 +141,7 @@ def test_decisions_say_which_fact_and_policy_made_them_and_go_on_from_each_other
     stage, cycle, kind = None, 1, "new"
     for one in history:
         for event in happen(lead, one, policy)[1:]:
-            assert not isinstance(event, Fact)
+            assert not isinstance(event, Fact | PolicyPublished)
             assert (event.source, event.id) == (one.source, one.id)
             assert (event.at, event.recorded_at) == (one.at, one.recorded_at)
             assert event.policy == policy.version
@@ -140,16 +185,26 @@ def test_a_lead_as_it_occurred_does_not_depend_on_arrival(
     assert as_occurred(unique, policy) == as_occurred(shuffled, policy)
 
 
-@given(histories, policies)
+@given(uncorrected, policies)
 def test_decisions_on_facts_in_order_are_those_as_it_occurred(
     history: list[Fact], policy: Policy
 ) -> None:
+    """Where nothing is corrected, and no mail shows only later who opened it."""
     unique = {(one.source, one.id): one for one in history}.values()
     lead = Lead()
     recorded = [happen(lead, one, policy) for one in sorted(unique, key=lambda one: one.order)]
 
     assert (lead, recorded) == as_occurred(list(unique), policy)
     assert lead.in_order
+
+
+@given(histories, policies)
+def test_what_counts_does_not_depend_on_arrival(history: list[Fact], policy: Policy) -> None:
+    lead = Lead()
+    for one in history:
+        happen(lead, one, policy)
+
+    assert lead.effective() == effective(canonical(lead.facts), policy)
 
 
 @given(histories, policies)
