@@ -231,25 +231,26 @@ class Families:
                 unknown.append(key)
             elif known not in found:
                 found.append(known)
+        target = target_of(one.fact)
+        if target is not None:
+            found = [self._stream_of_correction(one.fact, event_key(*target), batch)]
+        elif not found:
+            found = [lead_id(one.keys[0]) if one.keys else stream_of(one.fact)]
         if self._awaited and (waiting := self._awaited.get(one.key)) is not None:
             batch.waiting = [(key, stream) for key, stream in batch.waiting if key != one.key]
             waiting = self._alias.get(waiting, waiting)
             if waiting not in found:
                 found.append(waiting)
-            if not found or found == [waiting]:
-                found = [lead_id(one.keys[0]) if one.keys else stream_of(one.fact), *found]
-        if self._placed is not None and (target := target_of(one.fact)) is not None:
-            corrected = event_key(*target)
-            place = self._place_of(corrected)
-            if place is None:
-                place = stream_of(one.fact)
-                self._awaited[corrected] = place
-                batch.waiting.append((corrected, place))
-            place = self._alias.get(place, place)
-            found = [place, *(other for other in found if other != place)]
-        if not found:
-            found = [lead_id(one.keys[0]) if one.keys else stream_of(one.fact)]
         return found[0], found[1:], unknown
+
+    def _stream_of_correction(self, fact: Fact, corrected: bytes, batch: Batch) -> str:
+        """Return the family of what *fact* corrects, or a stream on which it waits for it."""
+        place = self._place_of(corrected)
+        if place is None:
+            place = stream_of(fact)
+            self._awaited[corrected] = place
+            batch.waiting.append((corrected, place))
+        return self._alias.get(place, place)
 
     def _join(
         self, lead: str, family: Family, other: str, fact: Fact, batch: Batch, rules: Rules

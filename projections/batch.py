@@ -251,7 +251,7 @@ class Batch:
         self.memory.forget(lead_no)
         views = views_of(self._numbers(lead_no), streams, parts, self.rules, self.rows)
         self.rows.siblings += [(lead_no, view.lead_no) for view in views[1:]]
-        if len(views) == 1 and not views[0].is_corrected:
+        if len(views) == 1 and not views[0].is_unsettled:
             self.memory.keep(views[0])
 
     def _numbers(self, first: int) -> Iterator[int]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from domain.book import Rules, judged_alike, judged_at
 from domain.corrections import CORRECTIONS, effective
 from domain.events import ActorJudged, Event, Fact, LeadMerged, LeadRestated, StageEntered
+from domain.identity import RULINGS
 from domain.lead import as_occurred, canonical, decide, evolve
 from domain.persons import in_doubt, persons
 from projections.rows import Rows
@@ -28,24 +29,26 @@ def views_of(
     are those of the leads. *joined* is false where facts may be missing that joined the others.
     """
     parts = people_in(histories, rules, joined=joined)
+    unsettled = any(_unsettles(event) for events in histories for event in events)
     decision = decided_in(histories)
     views = []
     for part in parts:
         view = View(0, streams)
         view.rules = rules
-        plain = len(parts) == 1 == len(histories) and view.follows(part)
-        if plain and judged_alike(part, rules) and not _settled_anew(histories[0]):
+        view.is_unsettled = unsettled
+        if (
+            len(parts) == 1 == len(histories)
+            and not unsettled
+            and view.follows(event for event in histories[0] if type(event) is Fact)
+            and judged_alike(part, rules)
+        ):
             view.lead_no = next(numbers)
             view.feed(histories[0], rows)
         else:
-            counted = counting(part, rules)
-            if not any(fact.keys for fact in counted):
+            if not any(fact.keys for fact in counting(part, rules)):
                 continue
             view.lead_no = next(numbers)
             decide_anew(view, part, rules, rows)
-            view.is_corrected = len(counted) < len(part) or _settled_anew(
-                [event for events in histories for event in events]
-            )
             if len(parts) == 1:
                 view.decision = decision
         view.settle(rows)
@@ -72,15 +75,11 @@ def counting(facts: Iterable[Fact], rules: Rules) -> list[Fact]:
     return effective(ordered, rules.at(judged_at(ordered[-1]))) if ordered else []
 
 
-def _settled_anew(events: Iterable[Event]) -> bool:
-    """Return whether something in *events* made what was decided hold otherwise, or not count."""
-    for event in events:
-        if type(event) is Fact:
-            if event.type in CORRECTIONS:
-                return True
-        elif type(event) is ActorJudged or type(event) is LeadRestated:
-            return True
-    return False
+def _unsettles(event: Event) -> bool:
+    """Return whether with *event* other facts may count otherwise than they came."""
+    if type(event) is Fact:
+        return event.type in CORRECTIONS or event.type in RULINGS
+    return type(event) is ActorJudged or type(event) is LeadRestated
 
 
 def decided_in(histories: Iterable[Iterable[Event]]) -> StageDecision | None:

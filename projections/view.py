@@ -85,7 +85,7 @@ class View:
         "first_at",
         "hot",
         "identifiers",
-        "is_corrected",
+        "is_unsettled",
         "last",
         "lead",
         "lead_id",
@@ -139,8 +139,8 @@ class View:
         self.identifiers: dict[Identifier, None] = {}
         self._decided: Row | None = None
         """The row of the stage as decided, as it was written last."""
-        self.is_corrected = False
-        """Whether facts count otherwise than they came: it is always read from history."""
+        self.is_unsettled = False
+        """Whether facts may count otherwise than they came: it is always read from history."""
         self.decision: StageDecision | None = None
         """What the stage as decided comes from, where it may be another than the stage."""
         self.opportunities: dict[str, str] = {}

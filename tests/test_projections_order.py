@@ -7,7 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.corrections import CORRECTIONS
 from domain.events import Fact, StageEntered, ThresholdCrossed
+from domain.identity import RULINGS
 from domain.lead import as_occurred
 from leadflow.policies import load_policy
 from projections.as_of import as_of_engine
@@ -48,6 +50,15 @@ TYPES: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.sampled_from(
         ("deal.won", {"amount": 70_001, "currency": "JPY", "product": "pump"}),
         ("deal.won", {"opportunity": "o2"}),
         ("deal.lost", {"opportunity": "o1", "reason": "price"}),
+        ("email.delivered", {"message": "m1"}),
+        ("email.clicked", {"message": "m1", "link": "a"}),
+        ("email.clicked", {"message": "m1", "link": "b"}),
+        ("email.clicked", {"message": "m1", "link": "c"}),
+        ("event.voided", {}),
+        ("event.reclassified", {"actor_kind": "machine"}),
+        ("event.reclassified", {"actor_kind": "prospect"}),
+        ("lead.merged", {}),
+        ("lead.unmerged", {}),
     ]
 )
 TOUCHES = st.sampled_from(
@@ -73,23 +84,33 @@ INSTANTS = st.one_of(
 )
 
 
+SOURCES = st.sampled_from(["/a", "/b"])
+
+
 @st.composite
 def facts(draw: st.DrawFn) -> list[Fact]:
     """Return facts of a few people, in canonical order."""
     made = []
     for n in range(draw(st.integers(1, 24))):
         (type_, data), keys, at = draw(TYPES), draw(KEYS), START + draw(INSTANTS)
+        person: dict[str, Any] = {"keys": keys, **dict(keys)}
+        if type_ in CORRECTIONS:
+            target = draw(st.integers(0, 24))
+            data = {**data, "event_source": draw(SOURCES), "event_id": f"f{target}"}
+            person = {"keys": []}
+        elif type_ in RULINGS:
+            person["other"] = draw(KEYS)[0]
         made.append(
             Fact(
                 type=type_,
-                source=draw(st.sampled_from(["/a", "/b"])),
+                source=draw(SOURCES),
                 id=f"f{n}",
                 at=at,
                 recorded_at=at,
                 sequence=draw(st.sampled_from([-1, 1, 2])),
                 actor=draw(st.sampled_from(["prospect", "rep", "machine", "unknown"])),
                 touch=draw(TOUCHES),
-                person={"keys": keys, **dict(keys)},
+                person=person,
                 traits=draw(TRAITS),
                 data=data or None,
             )
@@ -108,6 +129,11 @@ def projected(log: Log, batch: int, *, restart: bool = False) -> dict[str, str]:
     found = runner.digest()
     engine.dispose()
     return found
+
+
+def analytic(found: dict[str, str]) -> dict[str, str]:
+    """Return the digests that do not depend on the order of arrival: decisions do, by design."""
+    return {name: digest for name, digest in found.items() if name != "decided"}
 
 
 class Upto(Log):
@@ -129,7 +155,9 @@ def test_any_arrival_order_and_any_batch_size_give_the_same_rows(
 ) -> None:
     arrived = data.draw(st.permutations(known))
 
-    assert projected(Log(POLICY, known), 1_000) == projected(Log(POLICY, arrived), batch)
+    live = projected(Log(POLICY, arrived), batch)
+    assert live == projected(Log(POLICY, arrived), 1_000)
+    assert analytic(live) == analytic(projected(Log(POLICY, known), 1_000))
 
 
 @given(facts(), st.data())
@@ -175,7 +203,7 @@ def test_as_of_an_instant_the_rows_are_those_of_the_facts_so_far(
 
     engine = as_of_engine(Log(POLICY, arrived), POLICY, as_of, known_at)
 
-    assert projected(Log(POLICY, holding), 1_000) == digests(engine)
+    assert analytic(projected(Log(POLICY, holding), 1_000)) == analytic(digests(engine))
     engine.dispose()
 
 
