@@ -103,7 +103,9 @@ def publish(
     What the log has received keeps the policy that decided it: where an event is recorded later
     than *now*, as by a clock that runs ahead, the policy is in force from right behind it.
 
-    Raises PolicyUnchanged when it is in force already, which makes a retry harmless; ValueError
+    The configured policy itself, published first, is in force from the beginning, as it was.
+
+    Raises PolicyUnchanged when it was published and is in force already, which makes a retry harmless; ValueError
     when *by* or *reason* are blank; Conflict when others kept writing; StoreUnavailable.
     """
     by, reason = by.strip(), reason.strip()
@@ -112,23 +114,25 @@ def publish(
     head, latest = 0, FIRST
     for attempt in range(1, _TRIES + 1):
         book = read_book(store, base)
-        if book.current.version == policy.version:
+        unchanged = book.current.version == policy.version
+        if unchanged and book.published:
             raise PolicyUnchanged(
                 f"policy {policy.version} is in force already: nothing to publish"
             )
         head, latest = _recorded_last(store, head, latest)
+        since = max(now, latest + 1, *(before.at + 1 for before in book.published[-1:]))
         event = PolicyPublished(
             version=policy.version,
             document=policy.document,
-            at=max(now, latest + 1, *(before.at + 1 for before in book.published[-1:])),
+            at=FIRST if unchanged else since,
             recorded_at=now,
             by=by,
             reason=reason,
-            previous=book.current.version,
-            approved_by=tuple(approved_by),
+            previous=None if unchanged else book.current.version,
+            approved_by=tuple(name.strip() for name in approved_by if name.strip()),
         )
         events = [event]
-        if not book.published:
+        if not book.published and not unchanged:
             events.insert(0, PolicyPublished(base.version, base.document, FIRST, now, by, BEFORE))
         rows = [
             (POLICY_STREAM, version, each)

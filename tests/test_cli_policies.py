@@ -87,6 +87,14 @@ def test_what_is_unchanged_or_invalid_is_not_published(leadflow: CommandLine) ->
     assert before == leadflow.json("policy", "list")
 
 
+def test_the_file_in_use_can_be_published_itself(leadflow: CommandLine) -> None:
+    (leadflow.folder / "policy.toml").write_text(DEFAULT.replace("= 50", "= 45", 1), "utf-8")
+    told = leadflow("policy", "publish", "policy.toml", *WHO).stdout
+    assert "is in force from the beginning" in told
+    assert [1] == [one["number"] for one in leadflow.json("policy", "list")["policies"]]
+    leadflow("policy", "publish", "policy.toml", *WHO, code=1)
+
+
 def test_the_policy_of_any_time_and_version_is_shown(leadflow: CommandLine) -> None:
     first = leadflow.json("policy", "show")
     leadflow("policy", "publish", lower(leadflow), *WHO)

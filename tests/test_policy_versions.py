@@ -1,5 +1,6 @@
 """Each fact is judged by the policy in force when it was received, whoever reads it and when."""
 
+import pickle
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -88,7 +89,7 @@ def put(store: Store, made: Policy, now: int) -> PolicyPublished:
     return publish(store, BASE, made, by="Ada", reason="agreed", now=now)
 
 
-def download(number: int, at: int, *, email: str = "ada@example.com") -> Record:
+def form(number: int, at: int, *, email: str = "ada@example.com") -> Record:
     """Return a form filled in for some content, recorded at *at*."""
     value = kit.sent(str(number), at=number, data={"kind": "content"}, email=email)
     return Record(kit.STREAM, 0, number, at, None, value, ())
@@ -103,9 +104,9 @@ def decisions(store: Store) -> list[StageEntered]:
 
 def test_decisions_cite_the_version_that_was_in_force(store: Store) -> None:
     one = intake(store)
-    one.process([download(1, NOW)], {})
+    one.process([form(1, NOW)], {})
     published = put(store, EAGER, NOW + SECOND)
-    one.process([download(2, NOW + 2 * SECOND)], {})
+    one.process([form(2, NOW + 2 * SECOND)], {})
 
     assert [("captured", BASE.version), ("mqo", BASE.version), ("mql", EAGER.version)] == [
         (event.stage, event.policy) for event in decisions(store)
@@ -136,10 +137,26 @@ def test_publishing_again_what_is_in_force_changes_nothing(store: Store) -> None
     assert BASE == read_book(store, BASE).at(NOW + SECOND)
 
 
-def test_what_is_in_force_before_the_first_publication_need_not_be_published(lite: Store) -> None:
+def test_the_configured_policy_itself_is_published_as_in_force_from_the_beginning(
+    lite: Store,
+) -> None:
+    """Whoever edits the file in use and publishes it then: nothing changes but that it is stored."""
+    intake(lite).process([form(1, NOW)], {})
+    assert FIRST == put(lite, BASE, NOW + SECOND).at
+    assert BASE == read_book(lite, STRICT).at(NOW)
     with pytest.raises(PolicyUnchanged):
-        put(lite, BASE, NOW)
-    assert 0 == lite.head()
+        put(lite, BASE, NOW + 2 * SECOND)
+    put(lite, EAGER, NOW + 3 * SECOND)
+    assert [BASE.version, EAGER.version] == [
+        one.policy.version for one in entries(read_book(lite, BASE))
+    ]
+
+
+def test_a_book_can_be_handed_to_another_process(lite: Store) -> None:
+    put(lite, EAGER, NOW)
+    book = read_book(lite, BASE)
+    again = pickle.loads(pickle.dumps(book))  # noqa: S301 - what we have just written
+    assert [book.at(at) for at in (0, NOW)] == [again.at(at) for at in (0, NOW)]
 
 
 @pytest.mark.parametrize(("by", "reason"), [("", "x"), ("x", " ")])
@@ -150,7 +167,7 @@ def test_a_publication_says_who_and_why(lite: Store, by: str, reason: str) -> No
 
 def test_a_policy_is_in_force_only_behind_what_was_recorded_by_a_clock_ahead(store: Store) -> None:
     """Else the log, read again, would judge by the new one what the old one has judged."""
-    intake(store).process([download(1, NOW + 100 * SECOND), download(2, NOW)], {})
+    intake(store).process([form(1, NOW + 100 * SECOND), form(2, NOW)], {})
     assert NOW + 100 * SECOND + 1 == put(store, EAGER, NOW + SECOND).at
     assert NOW + 100 * SECOND + 2 == put(store, STRICT, NOW + SECOND).at
 
@@ -182,11 +199,11 @@ def test_instants_of_a_book_rise(lite: Store) -> None:
 def test_a_worker_with_an_old_book_decides_nothing_by_it(store: Store) -> None:
     """It had read the book before the publication; the commit refuses, and it decides again."""
     worker, other = intake(store), intake(store)
-    worker.process([download(1, NOW)], {})
-    other.process([download(2, NOW, email="bob@example.com")], {})
+    worker.process([form(1, NOW)], {})
+    other.process([form(2, NOW, email="bob@example.com")], {})
     published = put(store, EAGER, NOW + SECOND)
-    worker.process([download(3, published.at)], {})
-    other.process([download(4, published.at - 1, email="bob@example.com")], {})
+    worker.process([form(3, published.at)], {})
+    other.process([form(4, published.at - 1, email="bob@example.com")], {})
 
     cited = [(event.id, event.policy) for event in decisions(store) if event.stage == "mql"]
     assert [("3", EAGER.version)] == cited  # 4 came too early for the new one
@@ -344,12 +361,12 @@ def test_the_read_models_of_an_earlier_instant_know_nothing_of_later_policies(
     lite: Store,
 ) -> None:
     one = intake(lite)
-    one.process([download(number, NOW + number) for number in range(4)], {})
+    one.process([form(number, NOW + number) for number in range(4)], {})
     then = as_of_engine(lite, read_book(lite, BASE), known_at=NOW + 10)
     before = digests(then)
     then.dispose()
     published = put(lite, EAGER, NOW + SECOND)
-    one.process([download(9, published.at + 1)], {})
+    one.process([form(9, published.at + 1)], {})
     again = as_of_engine(lite, read_book(lite, BASE), known_at=NOW + 10)
     assert before == digests(again)
     again.dispose()
@@ -360,7 +377,7 @@ def test_a_score_is_told_by_the_policy_in_force_at_its_instant(lite: Store) -> N
     doubled = {**document["engagement"], "half_life_days": 60}
     slow = policy_of({**document, "name": "slow", "engagement": doubled})
     one = intake(lite)
-    one.process([download(number, NOW + number) for number in range(3)], {})
+    one.process([form(number, NOW + number) for number in range(3)], {})
     put(lite, slow, NOW + DAY)
     stream = lite.leads_of([("email", "ada@example.com")])["email", "ada@example.com"]
     rules = read_book(lite, BASE)

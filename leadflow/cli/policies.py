@@ -152,7 +152,7 @@ def publish(
     """
     from leadflow.files import now
     from leadflow.policies import check_policy, load_policy
-    from leadflow.policy_book import PolicyUnchanged
+    from leadflow.policy_book import FIRST, PolicyUnchanged
     from leadflow.policy_book import publish as publish_to
     from leadflow.policy_diff import diff as diff_of
 
@@ -160,16 +160,17 @@ def publish(
         if not words.strip():
             raise typer.BadParameter("is blank", param_hint=option)
     policy = load_policy(file)
-    since: int | None = None
+    since: str | None = None
     if dry_run:
-        before = _book(ctx).current
-        if before.version == policy.version:
+        book = _book(ctx)
+        before = book.current
+        if book.published and before.version == policy.version:
             raise PolicyUnchanged(f"policy {policy.version} is in force already")
     else:
         with session(ctx).app(makes=True) as app:
             before = app.rules.current
             is_current = _is_current(app)
-            since = publish_to(
+            event = publish_to(
                 app.store,
                 app.policy,
                 policy,
@@ -177,7 +178,8 @@ def publish(
                 reason=reason,
                 now=now(),
                 approved_by=approved_by or (),
-            ).at
+            )
+            since = None if event.at == FIRST else utc(event.at)
             if is_current:  # they have nothing to do with it but to pass over it
                 app.runner.catch_up()
     changes = diff_of(before.document, policy.document)
@@ -185,7 +187,7 @@ def publish(
         "policy": policy.version,
         "previous": before.version,
         "published": not dry_run,
-        "in_force_from": utc(since),
+        "in_force_from": since,
         "by": by.strip(),
         "reason": reason.strip(),
         "approved_by": approved_by or [],
@@ -195,10 +197,12 @@ def publish(
     def to_people(console: Console) -> None:
         _complain(file, check_policy(file))
         _show_changes(console, before, policy, changes)
-        if since is None:
+        if dry_run:
             console.print("Nothing was published: this was a dry run", style="dim")
         else:
-            console.print(f"{policy.version} is in force from {utc(since)}", markup=False)
+            console.print(
+                f"{policy.version} is in force from {since or 'the beginning'}", markup=False
+            )
             console.print("Next: leadflow policy list", style="dim")
 
     answer(document, as_json, to_people)
