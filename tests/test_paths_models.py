@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import CommandLine, command_line
+from tests.pages import DOCS, run_page
 
 PATHS = "path,total_conversions,total_conversion_value,total_null\n"
 GOLDEN = PATHS + "G,2,30.00,1\nM,1,10.01,0\nG > M,1,20.00,0\n"
@@ -109,3 +110,7 @@ def test_published_paths_get_their_published_credit(
         if "value" in answers:
             found = {row["value"]: float(row["amounts"][0]["amount"]) for row in document["rows"]}
             assert found == pytest.approx(answers["value"], rel=1e-6)
+
+
+def test_the_page_on_attribution_is_what_happens(tmp_path: Path) -> None:
+    assert run_page(DOCS / "howto/attribution.md", tmp_path) > 0

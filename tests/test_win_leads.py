@@ -9,6 +9,7 @@ from sqlalchemy import create_engine
 
 from projections.win import Case, cases
 from tests.command_line import CommandLine, command_line
+from tests.pages import DOCS, run_page
 
 MAP = Path(__file__).resolve().parents[1] / "docs" / "examples" / "maven_crm.toml"
 LATER = "2099-12-31"
@@ -226,3 +227,7 @@ def test_a_crm_export_is_judged_honestly(shared_data: Path, tmp_path: Path) -> N
     for one in document["reliability"]:
         assert one["interval"][0] <= one["predicted"] <= one["interval"][1]
     assert {document["base_rate"]} == {lead["probability"] for lead in document["leads"]}
+
+
+def test_the_page_on_win_probability_is_what_happens(tmp_path: Path) -> None:
+    assert run_page(DOCS / "howto/win-probability.md", tmp_path) > 0
