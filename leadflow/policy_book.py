@@ -105,8 +105,9 @@ def publish(
 
     The configured policy itself, published first, is in force from the beginning, as it was.
 
-    Raises PolicyUnchanged when it was published and is in force already, which makes a retry harmless; ValueError
-    when *by* or *reason* are blank; Conflict when others kept writing; StoreUnavailable.
+    Raises PolicyUnchanged when it was published and is in force already, which makes a retry
+    harmless; ValueError when *by* or *reason* are blank; Conflict when others kept writing;
+    StoreUnavailable.
     """
     by, reason = by.strip(), reason.strip()
     if not by or not reason:
@@ -154,9 +155,12 @@ def _recorded_last(store: Store, head: int, latest: int) -> tuple[int, int]:
     *head* and *latest* are what an earlier look found.
     """
     if not head:
-        # Whatever stands before a publication was recorded before it came into force.
+        # Whatever stands before a publication was recorded before it came into force; only one that
+        # is in force from the beginning says nothing of what stands before it.
         for position, *_, state in store.positions_of([POLICY_STREAM]):
-            head, latest = position, msgspec.json.decode(state, type=PolicyPublished).at
+            since = msgspec.json.decode(state, type=PolicyPublished).at
+            if since != FIRST:
+                head, latest = position, since
     while rows := store.rows_after(head, _PAGE):
         latest = max(latest, *(_decode_recorded(row[4]).recorded_at for row in rows))
         head = rows[-1][0]

@@ -141,12 +141,12 @@ def test_the_configured_policy_itself_is_published_as_in_force_from_the_beginnin
     lite: Store,
 ) -> None:
     """Whoever edits the file in use and publishes it then: nothing changes but that it is stored."""
-    intake(lite).process([form(1, NOW)], {})
+    intake(lite).process([form(1, NOW + 100 * SECOND)], {})
     assert FIRST == put(lite, BASE, NOW + SECOND).at
     assert BASE == read_book(lite, STRICT).at(NOW)
     with pytest.raises(PolicyUnchanged):
         put(lite, BASE, NOW + 2 * SECOND)
-    put(lite, EAGER, NOW + 3 * SECOND)
+    assert NOW + 100 * SECOND + 1 == put(lite, EAGER, NOW + 3 * SECOND).at
     assert [BASE.version, EAGER.version] == [
         one.policy.version for one in entries(read_book(lite, BASE))
     ]
