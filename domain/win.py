@@ -10,7 +10,8 @@ ignored.
 Features are not independent, so that the product is too sure of itself. From 200 outcomes on it
 is therefore *calibrated*: isotonic steps over products that were made without the outcome in
 question (cross-fitted: leads fall into folds by the hash of their id, and no fold is ever judged
-by what it taught). The same holds for the evaluation, which keeps the fold that it judges from the
+by what it taught). Steps that tell no more than chance would are joined, so that features which
+say nothing leave the base rate. The same holds for the evaluation, which keeps the fold that it judges from the
 steps too. Probabilities stay within 1 % and 99 %.
 
 Counts are integers and ratios fractions: equal outcomes give equal probabilities to the last digit.

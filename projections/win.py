@@ -74,11 +74,11 @@ class Case(NamedTuple):
     """The values of growing features that were passed on the way to that."""
 
 
-def cases(connection: Connection, grade: Grade, lead_no: int | None = None) -> Iterator[Case]:
+def cases(connection: Connection, grade: Grade) -> Iterator[Case]:
     """Yield the cycles that have an outcome, and the cycle in which every other lead is now.
 
     Touches and stages count up to the outcome, so that nothing which it caused speaks for it. The
-    attributes of the person and the company are the latest known. *lead_no* asks for one lead.
+    attributes of the person and the company are the latest known.
     """
     of = pipeline.c
     leads = select(
@@ -99,10 +99,6 @@ def cases(connection: Connection, grade: Grade, lead_no: int | None = None) -> I
     )
     touch = touches.c
     touched = select(touch.lead_no, touch.at_us, touch.channel).order_by(touch.lead_no, touch.n)
-    if lead_no is not None:
-        leads = leads.where(of.lead_no == lead_no)
-        entries = entries.where(at.lead_no == lead_no)
-        touched = touched.where(touch.lead_no == lead_no)
     entries_of = _Beside(_rows(connection, entries))
     touches_of = _Beside(_rows(connection, touched))
     for lead in _rows(connection, leads):

@@ -136,6 +136,16 @@ def test_few_outcomes_are_told_to_be_few(tmp_path: Path) -> None:
         assert "not calibrated" in program("lead", "odds", "ada@example.com").stdout
 
 
+def test_both_databases_give_the_same_probabilities(
+    leadflow: CommandLine, monkeypatch: pytest.MonkeyPatch, postgres_database: str
+) -> None:
+    asked = [("win",), ("lead", "odds", "ada@example.com")]
+    here = [leadflow.json(*words) for words in asked]
+    monkeypatch.setenv("LEADFLOW_DATABASE_URL", postgres_database)
+    leadflow("ingest", "events.jsonl", "--as-if-live")
+    assert here == [leadflow.json(*words) for words in asked]
+
+
 # --- cases --------------------------------------------------------------------------------------
 
 
