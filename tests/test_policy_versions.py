@@ -269,6 +269,19 @@ def test_while_workers_write_each_decision_is_of_the_policy_in_force(store: Stor
     assert 5 == book.stream_version
 
 
+def test_what_a_policy_refuses_is_refused_by_the_one_in_force(store: Store) -> None:
+    """A batch may hold nothing but refusals: it is checked like any other."""
+    lenient = policy_of({**BASE.document, "name": "lenient", "parties": {"third": "none"}})
+    worker = intake(store)
+    published = put(store, lenient, NOW)
+    for number, at in enumerate((published.at, published.at - 1)):
+        data = {"touch": {"channel": "other", "party": "third"}}
+        value = kit.sent(str(number), data=data, email=f"{number}@example.com")
+        worker.process([Record(kit.STREAM, 0, number, at, None, value, ())], {})
+    assert [("0", lenient.version)] == [(event.id, event.policy) for event in decisions(store)]
+    assert [1] == [letter.position for _, _, letter in store.dead_letters()]
+
+
 # --- the log read again, the read models ----------------------------------------------------------
 
 EVENTS = 500

@@ -286,8 +286,9 @@ def write(transaction: Transaction, batch: Batch) -> bool:
     if batch.seen:
         transaction.insert_seen(batch.seen)
     faults.reach("seen")
-    if batch.events:
+    if batch.events or batch.dead_letters:  # a policy refuses, too
         _check_unchanged(transaction, batch)
+    if batch.events:
         transaction.append(list(_rows(batch.events)))
         if batch.waiting:
             transaction.insert_corrections(batch.waiting)
@@ -316,7 +317,7 @@ def write(transaction: Transaction, batch: Batch) -> bool:
 
 
 def _check_unchanged(transaction: Transaction, batch: Batch) -> None:
-    """Raise Conflict when what the events of *batch* were decided by is not the newest any more."""
+    """Raise Conflict when what *batch* was decided by is not the newest any more."""
     if batch.policy_version is None and batch.log_head is None and batch.corrections is None:
         return
     transaction.lock()
