@@ -12,10 +12,20 @@ from typing import Final, NamedTuple, Protocol
 from consumers.contract import event_key
 from consumers.ledger import Batch, Stored
 from domain.book import Rules
-from domain.corrections import target_of
+from domain.corrections import MAILS, target_of
 from domain.events import Event, Fact, Identifier
 from domain.identity import lead_id, linked, stream_of
-from domain.lead import Lead, absorb, as_occurred, canonical, decide, evolve, merge, restate
+from domain.lead import (
+    Lead,
+    absorb,
+    as_occurred,
+    canonical,
+    changed_verdicts,
+    decide,
+    evolve,
+    merge,
+    restate,
+)
 from domain.persons import Division, Watch
 
 SNAPSHOT_EVERY: Final = 1_000
@@ -265,6 +275,12 @@ class Families:
         batch.events.append((other, ending.versions[other], ends))
         absorb(family.lead, ending.lead)
         evolve(family.lead, goes_on)
+        if any(one.type in MAILS for one in ending.lead.facts):
+            policy = rules.at(fact.recorded_at)
+            for verdict in changed_verdicts(family.lead, family.lead.facts, fact, policy):
+                family.versions[lead] += 1
+                batch.events.append((lead, family.versions[lead], verdict))
+                evolve(family.lead, verdict)
         family.versions |= ending.versions
         family.identifiers |= ending.identifiers
         family.watch.join(ending.watch)

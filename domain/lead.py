@@ -240,7 +240,7 @@ def _decide_correction(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
     after = lead.copy()
     facts = canonical([*lead.facts, fact])
     after.corrected = corrections(facts)
-    verdicts = _changed_verdicts(after, facts, fact, policy)
+    verdicts = changed_verdicts(after, facts, fact, policy)
     changed = lead.corrected.changed_to(after.corrected)
     if not verdicts and changed.isdisjoint(lead.seen):
         return _decide(lead, fact, policy)
@@ -287,10 +287,13 @@ def _verdicts(lead: Lead, fact: Fact, policy: Policy) -> list[ActorJudged]:
     ]
 
 
-def _changed_verdicts(
+def changed_verdicts(
     after: Lead, facts: Iterable[Fact], by: Fact, policy: Policy
 ) -> list[ActorJudged]:
-    """Return the verdicts that a correction changes."""
+    """Return the verdicts that hold otherwise now that *facts* and their corrections are known.
+
+    *by* is the fact that brought it up: a correction, or what joined two leads.
+    """
     counted = (one for one in facts if (one.source, one.id) not in after.corrected.voided)
     found = machine_acts(counted, policy)
     return [

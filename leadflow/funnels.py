@@ -192,7 +192,7 @@ def _told(
 
     Facts that do not count are left out.
     """
-    parts = [counting(part, rules) for part in people_in(streams, rules)]
+    parts = [counting(part, rules) for _, part in people_in(streams, rules)]
     parts = [part for part in parts if any(fact.keys for fact in part)]
     if place is None and not stages:
         for part in parts:

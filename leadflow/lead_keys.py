@@ -1,18 +1,20 @@
 """Find a lead by whatever a person knows of it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, or_, select
 
 from consumers import normalise
 from domain.events import Identifier
+from domain.identity import lead_id
 from leadflow.app import App
 from leadflow.leads import LeadUnknown
 from leadflow.store.tables import SCHEMA, identifiers, merged_streams
+from projections.feeding import Person
 from projections.pipeline import pipeline
-from projections.schema import lead_streams
+from projections.schema import lead_siblings, lead_streams
 
 HOW: Final = (
     "give a lead id, an e-mail address, a phone number with its country (+49...), SYSTEM:ID,"
@@ -48,18 +50,55 @@ def stream_of_key(app: App, key: str) -> str:
     return leads[0]
 
 
-def _stream_of_id(app: App, lead_id: str) -> str | None:
+def person_of_key(people: Sequence[Person], key: str) -> int:
+    """Return which of *people*, who share streams, *key* names: an id, or an identifier.
+
+    An identifier that several carry, such as a shared number, names whoever is known by it first
+    of all. Raises KeyUnclear.
+    """
+    key = key.strip()
+    ids = [lead_id(identifier) if identifier else "" for identifier, _ in people]
+    if key.lower() in ids:
+        return ids.index(key.lower())
+    wanted = set(readings(key))
+    for n, (identifier, _) in enumerate(people):
+        if identifier in wanted:
+            return n
+    having = [
+        n
+        for n, (_, facts) in enumerate(people)
+        if any(one in wanted or one[1] == key for fact in facts for one in fact.keys)
+    ]
+    if len(having) == 1:
+        return having[0]
+    few = ", ".join(ids[n] for n in (having or range(len(people)))[:5])
+    raise KeyUnclear(
+        f"{key!r} fits {len(having or people)} leads that something tells apart: {few}; say which"
+    )
+
+
+def _stream_of_id(app: App, id_: str) -> str | None:
     """Return the stream of a lead id, or of an id by which the lead was known before."""
     query = (
         select(lead_streams.c.stream)
-        .join(pipeline, pipeline.c.lead_no == lead_streams.c.lead_no)
-        .where(pipeline.c.lead_id == lead_id)
+        .select_from(lead_streams)
+        .join(
+            pipeline,
+            or_(
+                pipeline.c.lead_no == lead_streams.c.lead_no,
+                exists().where(
+                    lead_siblings.c.lead_no == lead_streams.c.lead_no,
+                    lead_siblings.c.sibling == pipeline.c.lead_no,
+                ),
+            ),
+        )
+        .where(pipeline.c.lead_id == id_)
         .limit(1)
     )
     with app.connect() as connection:
         found = connection.execute(query).scalar()
     # Without a read model, or before it has caught up, the id may be the stream's own name.
-    stream = lead_id if found is None else str(found)
+    stream = id_ if found is None else str(found)
     with _tables(app) as connection:
         target = connection.execute(
             select(merged_streams.c.lead).where(merged_streams.c.stream == stream)

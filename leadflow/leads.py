@@ -7,7 +7,7 @@ anew, as if every fact had arrived when it happened. Everything else is a fold o
 canonical order.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
@@ -48,6 +48,7 @@ from leadflow.stage_history import cycles_document, qualification_document
 from leadflow.store.base import Store
 from leadflow.store.codec import decode
 from leadflow.summaries import summary
+from projections.feeding import Person, people_in, unsettles
 from projections.rows import Rows
 from projections.view import View
 
@@ -119,6 +120,10 @@ class Dossier:
         return score_of(fits, self.ledger().engagement(self.at), self.policy)
 
 
+Choose = Callable[[Sequence[Person]], int]
+"""Says which of several people, who share streams, is meant."""
+
+
 def open_dossier(
     store: Store,
     rules: Rules,
@@ -127,37 +132,37 @@ def open_dossier(
     now: int,
     as_of: int | None = None,
     known_at: int | None = None,
+    choose: Choose | None = None,
 ) -> Dossier:
     """Return what is known of the lead whose stream is *stream*; instants are microseconds UTC.
 
+    Where its streams hold several people, *choose* says who is meant, by default the first known.
     Scores are told for *as_of*, else *known_at*, else *now*. Raises LeadUnknown and
     StoreUnavailable.
     """
-    merged = store.merged([stream])
-    rows_of = store.positions_of([stream, *merged])
-    positions: dict[FactId, int] = {}
-    streams: dict[str, list[Event]] = {}
-    for position, name, _version, topic, state in rows_of:
-        event = decode(topic, state)
-        streams.setdefault(name, []).append(event)
-        if isinstance(event, Fact):
-            positions.setdefault((event.source, event.id), position)
-    everything = [
-        event for events in streams.values() for event in events if isinstance(event, Fact)
-    ]
-    known = known_by(canonical(everything))
-    if known is None:
+    positions, streams = _read(store, stream)
+    if not any(fact.keys for fact in _facts(streams.values())):
         raise LeadUnknown("no lead is known by it")
-    kept = [
-        fact
-        for fact in everything
-        if (as_of is None or fact.at <= as_of)
-        and (known_at is None or fact.recorded_at <= known_at)
+
+    def holds(event: Event) -> bool:
+        return (as_of is None or event.at <= as_of) and (
+            known_at is None or event.recorded_at <= known_at
+        )
+
+    histories = [[event for event in events if holds(event)] for events in streams.values()]
+    whole = all(
+        len(kept) == len(had) for kept, had in zip(histories, streams.values(), strict=True)
+    )
+    people = [
+        person
+        for person in people_in(histories, rules, joined=whole)
+        if any(fact.keys for fact in person[1])
     ]
-    if not kept:
+    if not people:
         moment = rfc3339(min(one for one in (as_of, known_at) if one is not None))
         raise LeadUnknown(f"nothing was known of the lead at {moment}")
-    lead, events = _in_order(streams, stream, kept, rules)
+    identifier, kept = people[choose(people) if choose is not None and len(people) > 1 else 0]
+    lead, events = _in_order(streams, stream, kept, rules) if len(people) == 1 else (None, [])
     rows = Rows()
     view = View(1, list(streams))
     view.rules = rules
@@ -167,15 +172,19 @@ def open_dossier(
         decisions = _decisions([events])
         decided = lead
     else:
-        occurred, history = as_occurred(kept, rules)
-        if len(kept) == len(everything):
-            decided, decisions = fold_streams(streams, stream), _decisions(streams.values())
-        else:
-            decided, decisions = occurred, _decisions(history)
+        decided, history = as_occurred(kept, rules)
+        taken = _decisions(streams.values()) if whole else _decisions(history)
+        decisions = {(fact.source, fact.id): taken.get((fact.source, fact.id), []) for fact in kept}
+        if whole and len(people) == 1:
+            decided = fold_streams(streams, stream)
     view.feed([event for told in history for event in told], rows)
+    known = identifier or known_by(canonical(kept))
+    if known is None:
+        raise LeadUnknown("no lead is known by it")
+    view.lead_id = lead_id(known)
     view.settle(rows)
     return Dossier(
-        lead_id=lead_id(known),
+        lead_id=view.lead_id,
         facts=canonical(kept),
         positions=positions,
         decisions=decisions,
@@ -186,6 +195,24 @@ def open_dossier(
         rules=rules,
         at=now if as_of is None and known_at is None else _first(as_of, known_at),
     )
+
+
+def _read(store: Store, stream: str) -> tuple[dict[FactId, int], dict[str, list[Event]]]:
+    """Return where each fact of a lead is in the log, and the events of its streams."""
+    positions: dict[FactId, int] = {}
+    streams: dict[str, list[Event]] = {}
+    for position, name, _version, topic, state in store.positions_of(
+        [stream, *store.merged([stream])]
+    ):
+        event = decode(topic, state)
+        streams.setdefault(name, []).append(event)
+        if isinstance(event, Fact):
+            positions.setdefault((event.source, event.id), position)
+    return positions, streams
+
+
+def _facts(histories: Iterable[Iterable[Event]]) -> list[Fact]:
+    return [event for events in histories for event in events if isinstance(event, Fact)]
 
 
 def _first(*instants: int | None) -> int:
@@ -201,6 +228,8 @@ def _in_order(
     under the policy that it happened under; else None.
     """
     if len(streams) != 1 or not judged_alike(kept, rules):
+        return None, []
+    if any(unsettles(event) for event in streams[stream]):
         return None, []
     ids = {(fact.source, fact.id) for fact in kept}
     events = list(takewhile(lambda event: (event.source, event.id) in ids, streams[stream]))

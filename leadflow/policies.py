@@ -26,6 +26,7 @@ from domain.stages import PACKS
 from leadflow.policy_checks import Finding, decimal_of, examine, key_of
 from leadflow.policy_document import (
     ActEntry,
+    SECOND,
     ConsentTable,
     Document,
 )
@@ -215,6 +216,7 @@ def _plain(value: Any) -> Any:
 
 def _policy(checked: Document, document: Mapping[str, Any]) -> Policy:
     stages, engagement = checked.stages, checked.engagement
+    identity, machines = checked.identity, checked.machines
     return Policy(
         version=version_of(document),
         fit_rules=tuple(fit_rule(rule) for rule in checked.fit_rules if any(rule.worths)),
@@ -241,6 +243,12 @@ def _policy(checked: Document, document: Mapping[str, Any]) -> Policy:
             Count(_act_of(one), one.count, one.within_days, one.distinct) for one in checked.counts
         ),
         framework=checked.framework,
+        click_within=machines.click_seconds,
+        burst_links=machines.burst_links if machines.burst_seconds else 0,
+        burst_within=machines.burst_seconds,
+        unique_kinds=frozenset(identity.unique),
+        weak_kinds=frozenset(identity.weak),
+        verified_email_is_unique=identity.verified_email_is_unique,
         parties=checked.parties.model_dump(),
         consent=_consent(checked.consent),
         accounts=_accounts(checked),
@@ -304,6 +312,12 @@ def _lines(policy: Policy) -> Iterator[str]:
     yield "Consent"
     yield from _consent_lines(policy.consent)
     yield ""
+    yield "Who is who"
+    yield from _identity_lines(policy)
+    yield ""
+    yield "Machines: acts on mails that are taken for theirs"
+    yield from _machine_lines(policy)
+    yield ""
     yield "Accounts"
     yield from _account_lines(policy.accounts)
     yield ""
@@ -342,6 +356,26 @@ def _consent_lines(rules: ConsentRules) -> Iterator[str]:
     yield f"  unsubscribe  ends e-mail for {', '.join(rules.unsubscribe_ends) or 'no purpose'}"
     lasts = f"{rules.valid_months} months" if rules.valid_months else "until it is withdrawn"
     yield f"  holds        {lasts}"
+
+
+def _identity_lines(policy: Policy) -> Iterator[str]:
+    unique = ", ".join(sorted(policy.unique_kinds)) or "no kind"
+    weak = ", ".join(sorted(policy.weak_kinds)) or "no kind"
+    yield f"  unique       {unique}: different values are different people"
+    yield f"  weak         {weak}: may be shared, so they join nobody whom something tells apart"
+    apart = "are different people" if policy.verified_email_is_unique else "may be one person's"
+    yield f"  verified     different e-mail addresses, both verified, {apart}"
+
+
+def _machine_lines(policy: Policy) -> Iterator[str]:
+    fast = f"opened or clicked less than {_seconds(policy.click_within)} after the delivery"
+    yield f"  fast         {fast if policy.click_within else 'off'}"
+    links = f"{policy.burst_links} links of one mail within {_seconds(policy.burst_within)}"
+    yield f"  burst        {links if policy.burst_links else 'off'}"
+
+
+def _seconds(time: int) -> str:
+    return f"{time / SECOND:g} s"
 
 
 def _account_lines(rules: AccountRules) -> Iterator[str]:

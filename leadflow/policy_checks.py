@@ -29,6 +29,8 @@ from leadflow.policy_document import (
     FitEntry,
     FitTable,
     FrameworkEntry,
+    IdentityTable,
+    MachinesTable,
     PartiesTable,
     QualificationTable,
     RoleEntry,
@@ -37,6 +39,7 @@ from leadflow.policy_document import (
     Table,
     Weights,
 )
+from leadflow.policy_identity_checks import identity_remarks, identity_warnings, machine_remarks
 from leadflow.policy_people_checks import account_remarks, account_warnings, consent_remarks
 from leadflow.policy_score_checks import (
     criterion_remarks,
@@ -118,6 +121,8 @@ class _Examination:
         self.framework = self._framework()
         self.parties = self._read(PartiesTable, raw.get("parties", {}), ("parties",))
         self.consent = self._read(ConsentTable, raw.get("consent", {}), ("consent",))
+        self.identity = self._read(IdentityTable, raw.get("identity", {}), ("identity",))
+        self.machines = self._read(MachinesTable, raw.get("machines", {}), ("machines",))
         self.accounts = self._read(AccountsTable, raw.get("accounts", _MISSING), ("accounts",))
         self.roles = list(self._rules(RoleEntry, "accounts", "roles"))
 
@@ -155,6 +160,8 @@ class _Examination:
             self.accounts,
             tuple(rule for _, rule in self.roles),
             self.root.owner,
+            self.identity or IdentityTable(),
+            self.machines or MachinesTable(),
         )
         return document, self.findings
 
@@ -165,6 +172,12 @@ class _Examination:
     def _check_people(self) -> None:
         if self.consent:
             self._remark(*consent_remarks(self.consent))
+        if self.identity:
+            self._remark(*identity_remarks(self.identity, self.raw.get("identity", {})))
+            for path, value, problem, mend in identity_warnings(self.identity):
+                self._warn(path, value, problem, mend)
+        if self.machines:
+            self._remark(*machine_remarks(self.machines))
         roles = [rule for _, rule in self.roles]
         if self.accounts and len(roles) == len(self.accounts.roles):
             self._remark(*account_remarks(self.accounts, roles))

@@ -18,6 +18,12 @@ from domain.qualification import Framework
 FULL: Final = 100 * POINT
 """The most that either axis can reach."""
 
+SECOND: Final = 1_000_000
+"""Microseconds in a second."""
+
+MINUTE: Final = 60 * SECOND
+"""The longest time within which an act can be taken for a machine's."""
+
 _MOST: Final = 1_000
 
 
@@ -67,6 +73,15 @@ def _days(value: object) -> int:
     return time
 
 
+def _seconds(value: object) -> int:
+    time = _exact(value, SECOND, "seconds")
+    if time < 0:
+        raise PydanticCustomError("range", "is less than 0")
+    if time > MINUTE:
+        raise PydanticCustomError("range", "is more than 60, by when people have clicked too")
+    return time
+
+
 def _values(value: object) -> tuple[Scalar, ...]:
     values = value if isinstance(value, list) else [value]
     if not values:
@@ -102,6 +117,7 @@ Points = Annotated[int, BeforeValidator(_points)]
 Threshold = Annotated[int, BeforeValidator(_threshold)]
 Cap = Annotated[int, BeforeValidator(_cap)]
 Days = Annotated[int, BeforeValidator(_days)]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
 Values = Annotated[tuple[Scalar, ...], BeforeValidator(_values)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
@@ -298,6 +314,24 @@ class ConsentTable(Table):
     valid_months: int = Field(default=0, ge=0, le=_MOST, examples=[24])
 
 
+class IdentityTable(Table):
+    """Which identifiers tell people apart, and which people share."""
+
+    unique: list[str] = Field(
+        default=["external:account", "external:login"], examples=[["external:account"]]
+    )
+    weak: list[str] = Field(default=["phone", "anonymous_id"], examples=[["phone", "anonymous_id"]])
+    verified_email_is_unique: bool = Field(default=True, examples=[True])
+
+
+class MachinesTable(Table):
+    """When an act on a mail is taken for a machine's; 0 switches a verdict off."""
+
+    click_seconds: Seconds = Field(default=2 * SECOND, examples=[2])
+    burst_links: int = Field(default=3, ge=0, le=100, examples=[3])
+    burst_seconds: Seconds = Field(default=5 * SECOND, examples=[5])
+
+
 class RoleEntry(Table):
     """Who has a role: by seniority, or by words of the title."""
 
@@ -329,6 +363,8 @@ class Root(Table):
     qualification: Any = None
     parties: Any = None
     consent: Any = None
+    identity: Any = None
+    machines: Any = None
     accounts: Any = None
 
 
@@ -355,3 +391,5 @@ class Document:
     roles: tuple[RoleEntry, ...]
     owner: str | None = None
     """Who answers for the policy; None where nobody is named."""
+    identity: IdentityTable = IdentityTable()
+    machines: MachinesTable = MachinesTable()

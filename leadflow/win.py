@@ -14,7 +14,7 @@ from domain.win import Features, Outcome, Predictor, log_odds, train
 from leadflow.instants import rfc3339
 from leadflow.leads import LeadUnknown
 from projections.pipeline import pipeline
-from projections.win import FEATURES, TAGS, Case, Grade, cases, lead_of_stream
+from projections.win import FEATURES, TAGS, Case, Grade, cases
 
 _OPEN: Final = OPEN - {None}
 
@@ -58,24 +58,25 @@ def win(connection: Connection, policy: Policy, as_of: int | None, most: int) ->
     }
 
 
-def odds(connection: Connection, policy: Policy, as_of: int | None, stream: str) -> dict[str, Any]:
-    """Return how likely the lead whose stream is *stream* is to be won, and what speaks for it.
+def odds(connection: Connection, policy: Policy, as_of: int | None, lead_id: str) -> dict[str, Any]:
+    """Return how likely the lead of that id is to be won, and what speaks for it.
 
     A lead that was won or lost has an outcome and no probability. Raises LeadUnknown where the
     read models do not know the lead.
     """
-    lead_no = lead_of_stream(connection, stream)
-    if lead_no is None:
+    lead = connection.execute(
+        select(pipeline.c.lead_no, pipeline.c.lead_id, pipeline.c.stage, pipeline.c.cycle).where(
+            pipeline.c.lead_id == lead_id
+        )
+    ).one_or_none()
+    if lead is None:
         raise LeadUnknown("the read models do not know the lead: leadflow project")
     at = latest(connection) if as_of is None else as_of
-    lead = connection.execute(
-        select(pipeline.c.lead_id, pipeline.c.stage, pipeline.c.cycle).where(
-            pipeline.c.lead_no == lead_no
-        )
-    ).one()
     found = list(cases(connection, _grade(policy)))
     predictor = _train(found)
-    case = next((one for one in found if (one.lead_no, one.cycle) == (lead_no, lead.cycle)), None)
+    case = next(
+        (one for one in found if (one.lead_no, one.cycle) == (lead.lead_no, lead.cycle)), None
+    )
     document: dict[str, Any] = {
         "lead_id": lead.lead_id,
         "as_of": None if at is None else rfc3339(at),

@@ -4,10 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from domain.book import Rules, judged_alike, judged_at
 from domain.corrections import CORRECTIONS, effective
-from domain.events import ActorJudged, Event, Fact, LeadMerged, LeadRestated, StageEntered
-from domain.identity import RULINGS
+from domain.events import (
+    ActorJudged,
+    Event,
+    Fact,
+    Identifier,
+    LeadMerged,
+    LeadRestated,
+    StageEntered,
+)
+from domain.identity import RULINGS, lead_id
 from domain.lead import as_occurred, canonical, decide, evolve
-from domain.persons import in_doubt, persons
+from domain.persons import in_doubt, named
 from projections.rows import Rows
 from projections.view import StageDecision, View
 
@@ -28,16 +36,16 @@ def views_of(
     each person is decided as it occurred. There is none where nothing counts any more. *numbers*
     are those of the leads. *joined* is false where facts may be missing that joined the others.
     """
-    parts = people_in(histories, rules, joined=joined)
-    unsettled = any(_unsettles(event) for events in histories for event in events)
+    people = people_in(histories, rules, joined=joined)
+    unsettled = any(unsettles(event) for events in histories for event in events)
     decision = decided_in(histories)
     views = []
-    for part in parts:
+    for identifier, part in people:
         view = View(0, streams)
         view.rules = rules
         view.is_unsettled = unsettled
         if (
-            len(parts) == 1 == len(histories)
+            len(people) == 1 == len(histories)
             and not unsettled
             and view.follows(event for event in histories[0] if type(event) is Fact)
             and judged_alike(part, rules)
@@ -49,24 +57,32 @@ def views_of(
                 continue
             view.lead_no = next(numbers)
             decide_anew(view, part, rules, rows)
-            if len(parts) == 1:
+            if identifier is not None:
+                view.lead_id = lead_id(identifier)
+            if len(people) == 1:
                 view.decision = decision
         view.settle(rows)
         views.append(view)
     return views
 
 
+Person = tuple[Identifier | None, list[Fact]]
+"""The identifier by which somebody is first known, and the facts that are theirs."""
+
+
 def people_in(
     histories: Iterable[Iterable[Event]], rules: Rules, *, joined: bool = True
-) -> list[list[Fact]]:
-    """Return the facts of each person in the histories of the streams of one lead of the log.
+) -> list[Person]:
+    """Return the people in the histories of the streams of one lead of the log.
 
-    *joined* is false where facts may be missing that joined the others.
+    The identifier is None where there is one person alone: the facts tell it. *joined* is false
+    where facts may be missing that joined the others.
     """
     facts = [event for events in histories for event in events if type(event) is Fact]
     if joined and not in_doubt(facts, rules):
-        return [facts]
-    return persons(canonical(facts), rules)
+        return [(None, facts)]
+    people = named(canonical(facts), rules)
+    return people if len(people) > 1 else [(None, part) for _, part in people]
 
 
 def counting(facts: Iterable[Fact], rules: Rules) -> list[Fact]:
@@ -75,7 +91,7 @@ def counting(facts: Iterable[Fact], rules: Rules) -> list[Fact]:
     return effective(ordered, rules.at(judged_at(ordered[-1]))) if ordered else []
 
 
-def _unsettles(event: Event) -> bool:
+def unsettles(event: Event) -> bool:
     """Return whether with *event* other facts may count otherwise than they came."""
     if type(event) is Fact:
         return event.type in CORRECTIONS or event.type in RULINGS

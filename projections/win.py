@@ -10,7 +10,6 @@ from domain.scoring import band_start
 from domain.stages import DISQUALIFIED, LOST, PATH, RANK, WON
 from domain.win import TAG_OUTCOMES
 from projections.pipeline import pipeline
-from projections.schema import lead_streams
 from projections.stages import stages
 from projections.touches import touches
 
@@ -104,13 +103,6 @@ def cases(connection: Connection, grade: Grade) -> Iterator[Case]:
     for lead in _rows(connection, leads):
         entered, touching = entries_of(lead.lead_no), touches_of(lead.lead_no)
         yield from _cycles(lead, entered, touching, grade)
-
-
-def lead_of_stream(connection: Connection, stream: str) -> int | None:
-    """Return the number of the lead whose events are in *stream*, or None."""
-    query = select(lead_streams.c.lead_no).where(lead_streams.c.stream == stream)
-    found = connection.execute(query).scalar()
-    return None if found is None else int(found)
 
 
 def _rows(connection: Connection, query: Any) -> Iterator[Row[Any]]:

@@ -34,7 +34,7 @@ def consent(
     """Show what a lead may be contacted for, and every word it said about that."""
     from leadflow.consents import consent_document
     from leadflow.files import now
-    from leadflow.lead_keys import stream_of_key
+    from leadflow.lead_keys import person_of_key, stream_of_key
     from leadflow.leads import open_dossier
 
     if channel is not None and purpose is None:
@@ -42,7 +42,13 @@ def consent(
     with session(ctx).app() as app:
         stream = stream_of_key(app, key)
         found = open_dossier(
-            app.store, app.rules, stream, now=now(), as_of=as_of, known_at=known_at
+            app.store,
+            app.rules,
+            stream,
+            now=now(),
+            as_of=as_of,
+            known_at=known_at,
+            choose=lambda people: person_of_key(people, key),
         )
     document = {
         "lead_id": found.lead_id,

@@ -34,12 +34,20 @@ def register(app: typer.Typer) -> None:
 
 def _dossier(ctx: typer.Context, key: str, as_of: int | None, known_at: int | None) -> "Dossier":
     from leadflow.files import now
-    from leadflow.lead_keys import stream_of_key
+    from leadflow.lead_keys import person_of_key, stream_of_key
     from leadflow.leads import open_dossier
 
     with session(ctx).app() as app:
         stream = stream_of_key(app, key)
-        return open_dossier(app.store, app.rules, stream, now=now(), as_of=as_of, known_at=known_at)
+        return open_dossier(
+            app.store,
+            app.rules,
+            stream,
+            now=now(),
+            as_of=as_of,
+            known_at=known_at,
+            choose=lambda people: person_of_key(people, key),
+        )
 
 
 def show(

@@ -111,13 +111,24 @@ def odds(
 
     Without --known-at, --as-of also leaves out what was recorded later.
     """
-    from leadflow.lead_keys import stream_of_key
+    from leadflow.files import now
+    from leadflow.lead_keys import person_of_key, stream_of_key
+    from leadflow.leads import open_dossier
     from leadflow.win import latest
     from leadflow.win import odds as odds_of
 
     with read_models(ctx, as_of, _known(as_of, known_at)) as (app, connection):
         policy = app.rules.at(as_of if as_of is not None else latest(connection) or 0)
-        document = odds_of(connection, policy, as_of, stream_of_key(app, key))
+        dossier = open_dossier(
+            app.store,
+            app.rules,
+            stream_of_key(app, key),
+            now=now(),
+            as_of=as_of,
+            known_at=_known(as_of, known_at),
+            choose=lambda people: person_of_key(people, key),
+        )
+        document = odds_of(connection, policy, as_of, dossier.lead_id)
     answer(document, as_json, lambda console: _odds(console, document, key))
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from consumers import intake
+from consumers import families
 from consumers.ledger import Batch, Claim, Fenced, StoreUnavailable
 from domain.lead import Lead, decide
 from leadflow.store import sqlite
@@ -34,8 +34,10 @@ def no_dedupe(patch: pytest.MonkeyPatch) -> None:
     def seen(_self: SQLiteStore, _keys: Collection[bytes]) -> dict[bytes, bytes]:
         return {}
 
-    def insert_seen(self: SQLiteTransaction, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        self._driver.executemany("INSERT OR REPLACE INTO seen (key, body) VALUES (?,?)", rows)
+    def insert_seen(self: SQLiteTransaction, rows: Sequence[tuple[bytes, bytes, str]]) -> None:
+        self._driver.executemany(
+            "INSERT OR REPLACE INTO seen (key, body, stream) VALUES (?,?,?)", rows
+        )
 
     def decide_anew(lead: Lead, fact: Any, policy: Any) -> Any:
         unaware = lead.copy()
@@ -44,7 +46,7 @@ def no_dedupe(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(SQLiteStore, "seen", seen)
     patch.setattr(SQLiteTransaction, "insert_seen", insert_seen)
-    patch.setattr(intake, "decide", decide_anew)
+    patch.setattr(families, "decide", decide_anew)
 
 
 def no_fence(patch: pytest.MonkeyPatch) -> None:

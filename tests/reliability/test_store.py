@@ -78,7 +78,7 @@ def test_a_batch_is_found_again_as_it_was_written(store: Store) -> None:
     first, second = fact("1"), fact("2", 5)
     store.commit(
         Batch(
-            seen=[(b"k1", b"b1"), (b"k2", b"b2")],
+            seen=[(b"k1", b"b1", A), (b"k2", b"b2", B)],
             events=[(A, 1, first), (B, 1, second)],
             identifiers=[(*ADA, A), (*GRACE, B)],
             dead_letters=[letter(3), letter(4, None, "too_large")],
@@ -160,15 +160,15 @@ def test_a_cluster_is_remembered(store: Store) -> None:
 @pytest.mark.parametrize(
     "second",
     [
-        Batch(seen=[(b"new", b"b"), (b"k", b"other")]),
+        Batch(seen=[(b"new", b"b", B), (b"k", b"other", B)]),
         Batch(events=[(B, 1, fact("9")), (A, 1, fact("2"))]),
         Batch(identifiers=[("phone", "+491", B), (*ADA, B)]),
-        Batch(seen=[(b"new", b"b")], events=[(B, 1, fact("9"))], identifiers=[(*ADA, B)]),
+        Batch(seen=[(b"new", b"b", B)], events=[(B, 1, fact("9"))], identifiers=[(*ADA, B)]),
     ],
     ids=["seen", "version", "identifier", "the last step"],
 )
 def test_who_is_second_writes_nothing(store: Store, second: Batch) -> None:
-    store.commit(Batch(seen=[(b"k", b"b")], events=[(A, 1, fact("1"))], identifiers=[(*ADA, A)]))
+    store.commit(Batch(seen=[(b"k", b"b", A)], events=[(A, 1, fact("1"))], identifiers=[(*ADA, A)]))
 
     with pytest.raises(Conflict):
         store.commit(second)
@@ -262,7 +262,7 @@ def test_bytes_and_letters_of_any_alphabet_survive(store: Store) -> None:
     identifier = ("external:crm", "\U0001f600 'é\" \\ %s ? [1]")
     store.commit(
         Batch(
-            seen=[(bytes(range(256)), b"\x00")],
+            seen=[(bytes(range(256)), b"\x00", A)],
             events=[(A, 1, fact("\U0001f600'--", who=identifier))],
             identifiers=[(*identifier, A)],
         )
@@ -278,7 +278,7 @@ def test_bytes_and_letters_of_any_alphabet_survive(store: Store) -> None:
 @pytest.mark.parametrize("count", [999, 1_000, 1_001, 2_500])
 def test_any_number_of_keys_can_be_asked_for(store: Store, count: int) -> None:
     keys = [n.to_bytes(16) for n in range(count)]
-    store.commit(Batch(seen=[(key, b"b") for key in keys[::2]]))
+    store.commit(Batch(seen=[(key, b"b", A) for key in keys[::2]]))
 
     assert store.seen(keys) == dict.fromkeys(keys[::2], b"b")
 

@@ -194,7 +194,7 @@ def test_two_writers_that_wait_for_each_other_end_in_one_conflict(
 
     insert = PostgresTransaction.insert_seen
 
-    def insert_slowly(self: PostgresTransaction, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    def insert_slowly(self: PostgresTransaction, rows: Sequence[tuple[bytes, bytes, str]]) -> None:
         insert(self, rows[:1])
         both.wait(10)
         insert(self, rows[1:])
@@ -202,7 +202,7 @@ def test_two_writers_that_wait_for_each_other_end_in_one_conflict(
     def write(*keys: bytes) -> None:
         with kit.opened(postgres_copy) as store:
             try:
-                store.commit(Batch(seen=[(key, b"b") for key in keys]))
+                store.commit(Batch(seen=[(key, b"b", "lead") for key in keys]))
                 outcomes.append("stored")
             except Conflict as error:
                 outcomes.append("deadlock" if "deadlock" in str(error) else "key")
@@ -243,7 +243,7 @@ def test_positions_tell_whether_a_commit_took_place(
             with kit.opened(postgres_copy) as store:
                 claim = store.claim("events", [0])[0]
                 batch = Batch(
-                    seen=[(key, b"b")],
+                    seen=[(key, b"b", "lead")],
                     events=[(A, stored + 1, fact(str(number)))],
                     positions={("events", 0): (stored, stored + 1, claim.epoch)},
                 )
@@ -277,7 +277,7 @@ def test_a_killed_server_has_what_it_acknowledged_and_nothing_else(
         claim = store.claim("events", [0])[0]
         for number, point in enumerate(points):
             batch = Batch(
-                seen=[(b"%d" % number, b"b")],
+                seen=[(b"%d" % number, b"b", "lead")],
                 events=[(A, acknowledged + 1, fact(str(number)))],
                 positions={("events", 0): (acknowledged, acknowledged + 1, claim.epoch)},
             )

@@ -261,7 +261,7 @@ class World:
         assert dict(enumerate(map(len, self.logs))) == self.store.positions(kit.STREAM)
         leads = [lead.facts for lead in kit.leads_in(self.store).values()]
         known = kit.as_people(leads)
-        assert known == kit.as_people(kit.people(kit.facts_of(self.store)))
+        assert known == kit.as_people(kit.families(kit.facts_of(self.store)))
         if rebuild:
             self.rebuild()
 
