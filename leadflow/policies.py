@@ -25,8 +25,8 @@ from domain.policy import (
 from domain.stages import PACKS
 from leadflow.policy_checks import Finding, decimal_of, examine, key_of
 from leadflow.policy_document import (
-    ActEntry,
     SECOND,
+    ActEntry,
     ConsentTable,
     Document,
 )

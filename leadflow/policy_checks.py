@@ -159,9 +159,9 @@ class _Examination:
             self.consent or ConsentTable(),
             self.accounts,
             tuple(rule for _, rule in self.roles),
-            self.root.owner,
             self.identity or IdentityTable(),
             self.machines or MachinesTable(),
+            self.root.owner,
         )
         return document, self.findings
 

@@ -389,7 +389,7 @@ class Document:
     accounts: AccountsTable | None
     """None: as the default policy has them."""
     roles: tuple[RoleEntry, ...]
+    identity: IdentityTable
+    machines: MachinesTable
     owner: str | None = None
     """Who answers for the policy; None where nobody is named."""
-    identity: IdentityTable = IdentityTable()
-    machines: MachinesTable = MachinesTable()
