@@ -16,9 +16,9 @@ import msgspec
 from consumers.unpack import Record
 from domain.corrections import target_of
 from domain.events import Event, Fact
-from domain.identity import known_by, lead_id, linked, stream_of
+from domain.identity import lead_id, linked, stream_of
 from domain.lead import Lead, as_occurred, canonical
-from domain.persons import persons
+from domain.persons import named
 from domain.policy import Policy
 from leadflow.policies import load_policy
 from leadflow.store import migrate, open_store
@@ -162,8 +162,8 @@ def as_people(groups: Iterable[Sequence[Fact]]) -> dict[str, Any]:
     """
     known = {}
     for group in groups:
-        for part in persons(canonical(replace(fact, recorded_at=0) for fact in group), policy()):
-            identifier = known_by(part)
+        ordered = canonical(replace(fact, recorded_at=0) for fact in group)
+        for identifier, part in named(ordered, policy()):
             lead, _ = as_occurred(part, policy())
             id_ = lead_id(identifier) if identifier else stream_of(part[0])
             assert id_ not in known
