@@ -89,8 +89,6 @@ class Batch:
     """Stream and partition to old position, new position, epoch of the claim."""
     policy_version: int | None = None
     """The version of the stream of policies that the events were decided by; None: of no matter."""
-    log_head: int | None = None
-    """The last position of the log that the events were decided on; None: of no matter."""
     corrections: int | None = None
     """How many corrections waited when the events were decided; None: of no matter."""
     waiting: list[tuple[bytes, str]] = field(default_factory=list)

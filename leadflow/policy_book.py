@@ -17,16 +17,16 @@ from domain.book import POLICY_STREAM, PolicyBook
 from domain.events import PolicyPublished
 from domain.policy import Policy
 from leadflow.policies import policy_of
-from leadflow.store.base import Store
+from leadflow.store.base import Store, Transaction
 
 FIRST: Final = 0
 """The instant from which the policy before the first publication is in force: before all facts."""
 
+_TRIES: Final = 8
+"""How often to publish again because somebody else was first."""
+
 BEFORE: Final = "in force before the first publication"
 """The reason that is stored with that policy."""
-
-_TRIES: Final = 100
-"""How often to publish again because workers wrote to the log meanwhile."""
 
 _PAGE: Final = 20_000
 
@@ -106,65 +106,81 @@ def publish(
     The configured policy itself, published first, is in force from the beginning, as it was.
 
     Raises PolicyUnchanged when it was published and is in force already, which makes a retry
-    harmless; ValueError when *by* or *reason* are blank; Conflict when others kept writing;
-    StoreUnavailable.
+    harmless; ValueError when *by* or *reason* are blank; Conflict when others were first too
+    often; StoreUnavailable.
     """
     by, reason = by.strip(), reason.strip()
     if not by or not reason:
         raise ValueError("a publication says who published it and why")
-    head, latest = 0, FIRST
+    event = PolicyPublished(
+        version=policy.version,
+        document=policy.document,
+        at=now,
+        recorded_at=now,
+        by=by,
+        reason=reason,
+        approved_by=tuple(name.strip() for name in approved_by if name.strip()),
+    )
     for attempt in range(1, _TRIES + 1):
-        book = read_book(store, base)
-        unchanged = book.current.version == policy.version
-        if unchanged and book.published:
-            raise PolicyUnchanged(
-                f"policy {policy.version} is in force already: nothing to publish"
-            )
-        head, latest = _recorded_last(store, head, latest)
-        since = max(now, latest + 1, *(before.at + 1 for before in book.published[-1:]))
-        event = PolicyPublished(
-            version=policy.version,
-            document=policy.document,
-            at=FIRST if unchanged else since,
-            recorded_at=now,
-            by=by,
-            reason=reason,
-            previous=None if unchanged else book.current.version,
-            approved_by=tuple(name.strip() for name in approved_by if name.strip()),
-        )
-        events = [event]
-        if not book.published and not unchanged:
-            events.insert(0, PolicyPublished(base.version, base.document, FIRST, now, by, BEFORE))
-        rows = [
-            (POLICY_STREAM, version, each)
-            for version, each in enumerate(events, book.stream_version + 1)
-        ]
         try:
-            store.commit(Batch(events=[*rows], policy_version=book.stream_version, log_head=head))
-        except Conflict:
+            return _publish(store, read_book(store, base), event)
+        except Conflict:  # somebody has published something else
             if attempt == _TRIES:
                 raise
-        else:
-            return event
     raise AssertionError("the loop returns or raises")
 
 
-def _recorded_last(store: Store, head: int, latest: int) -> tuple[int, int]:
-    """Return the last position of the log, and the latest instant at which it received an event.
+def _publish(store: Store, book: PolicyBook, event: PolicyPublished) -> PolicyPublished:
+    """Store *event* as the next publication of *book*; raise Conflict where there is another."""
+    before = book.current
+    events: list[PolicyPublished] = []
+    if not book.published:
+        now, by = event.recorded_at, event.by
+        events.append(PolicyPublished(before.version, before.document, FIRST, now, by, BEFORE))
+    if before.version != event.version:
+        events.append(replace(event, previous=before.version))
+    elif book.published:
+        raise PolicyUnchanged(f"policy {event.version} is in force already: nothing to publish")
+    else:
+        events = [replace(event, at=FIRST)]
+    # Most of the log is looked at before anybody has to wait, the rest while nobody writes.
+    head, latest = _recorded_last(store)
 
-    *head* and *latest* are what an earlier look found.
+    def decide(transaction: Transaction) -> Batch:
+        transaction.lock()
+        if events[-1].at != FIRST:
+            received = [_recorded_at(state) for state in transaction.states_after(head)]
+            events[-1] = replace(
+                events[-1], at=max(event.at, *(at + 1 for at in (latest, *received)))
+            )
+        first = book.stream_version + 1
+        rows = [(POLICY_STREAM, first + n, each) for n, each in enumerate(events)]
+        return Batch(events=[*rows], policy_version=book.stream_version)
+
+    store.commit_decided(decide)
+    return events[-1]
+
+
+def _recorded_last(store: Store) -> tuple[int, int]:
+    """Return the last position of the log, and the latest instant that it knows.
+
+    Later than all that it received, and than the instant from which the newest policy is in force.
     """
-    if not head:
+    head, latest = 0, FIRST
+    for position, *_, state in store.positions_of([POLICY_STREAM]):
         # Whatever stands before a publication was recorded before it came into force; only one that
         # is in force from the beginning says nothing of what stands before it.
-        for position, *_, state in store.positions_of([POLICY_STREAM]):
-            since = msgspec.json.decode(state, type=PolicyPublished).at
-            if since != FIRST:
-                head, latest = position, since
+        since = msgspec.json.decode(state, type=PolicyPublished).at
+        if since != FIRST:
+            head, latest = position, since
     while rows := store.rows_after(head, _PAGE):
-        latest = max(latest, *(_decode_recorded(row[4]).recorded_at for row in rows))
+        latest = max(latest, *(_recorded_at(row[4]) for row in rows))
         head = rows[-1][0]
     return head, latest
+
+
+def _recorded_at(state: bytes) -> int:
+    return _decode_recorded(state).recorded_at
 
 
 def entries(book: PolicyBook) -> list[Entry]:

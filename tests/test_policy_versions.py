@@ -215,12 +215,12 @@ def test_a_batch_decided_by_a_replaced_policy_is_a_conflict_and_writes_nothing(
     put(store, EAGER, NOW)
     head = store.head()
     fact = Fact("page.viewed", "/test", "1", NOW, NOW)
-    for stale in (Batch(policy_version=0), Batch(log_head=head - 1)):
+    for stale in (Batch(policy_version=0), Batch(policy_version=1)):
         stale.events = [("lead", 1, fact)]
         with pytest.raises(Conflict):
             store.commit(stale)
     assert head == store.head()
-    store.commit(Batch(events=[("lead", 1, fact)], policy_version=2, log_head=head))
+    store.commit(Batch(events=[("lead", 1, fact)], policy_version=2))
 
 
 def test_while_workers_write_each_decision_is_of_the_policy_in_force(store: Store) -> None:

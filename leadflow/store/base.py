@@ -2,7 +2,7 @@
 
 import base64
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -54,8 +54,8 @@ class Transaction(ABC):
         """Return the last version of *stream*, 0 when there is none."""
 
     @abstractmethod
-    def head(self) -> int:
-        """Return the last position in the log, 0 when it is empty."""
+    def states_after(self, position: int) -> list[bytes]:
+        """Return the events behind *position* in the log, as they are stored."""
 
     @abstractmethod
     def append(self, rows: Sequence[Row]) -> None:
@@ -125,9 +125,13 @@ class Store(ABC):
     def corrections_of(self, keys: Collection[bytes]) -> dict[bytes, str]:
         """Return the lead or stream of the corrections that wait for the event of each of *keys*."""
 
-    @abstractmethod
     def commit(self, batch: Batch) -> None:
         """Write *batch* in one transaction. Raises Conflict, Fenced, StoreUnavailable."""
+        self.commit_decided(lambda _: batch)
+
+    @abstractmethod
+    def commit_decided(self, decide: Callable[[Transaction], Batch]) -> None:
+        """Write what *decide* makes of the transaction that it is written in. Raises as `commit`."""
 
     @abstractmethod
     def positions(self, stream: str) -> dict[int, int]:
@@ -318,13 +322,11 @@ def write(transaction: Transaction, batch: Batch) -> bool:
 
 def _check_unchanged(transaction: Transaction, batch: Batch) -> None:
     """Raise Conflict when what *batch* was decided by is not the newest any more."""
-    if batch.policy_version is None and batch.log_head is None and batch.corrections is None:
+    if batch.policy_version is None and batch.corrections is None:
         return
     transaction.lock()
     if batch.policy_version not in (None, transaction.version_of(POLICY_STREAM)):
         raise Conflict("another policy was published")
-    if batch.log_head not in (None, transaction.head()):
-        raise Conflict("something was written to the log")
     if batch.corrections not in (None, transaction.corrections()):
         raise Conflict("a correction came before what it corrects")
     if batch.waiting and transaction.are_seen([key for key, _ in batch.waiting]):

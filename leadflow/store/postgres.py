@@ -6,7 +6,7 @@ never passes one that is still to come. (The library locks the table, which gets
 vacuum; its database functions take no lock at all and lose events to readers: never enable them.)
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final
@@ -122,9 +122,14 @@ class PostgresTransaction(Transaction):
             (stream,),
         )
 
-    def head(self) -> int:
-        """Return the last position in the log."""
-        return self._number("SELECT coalesce(max(notification_id), 0) FROM leadflow.stored_events")
+    def states_after(self, position: int) -> list[bytes]:
+        """Return the events behind *position*."""
+        self._cursor.execute(
+            "SELECT state FROM leadflow.stored_events WHERE notification_id > %s"
+            " ORDER BY notification_id",
+            (position,),
+        )
+        return [bytes(state) for (state,) in self._cursor.fetchall()]
 
     def _number(self, statement: str, parameters: Sequence[Any] = ()) -> int:
         row = self._cursor.execute(SQL(statement), parameters).fetchone()
@@ -306,11 +311,12 @@ class PostgresStore(Store):
             cursor.execute(SQL(statement), parameters)
             return cursor.fetchall()
 
-    def commit(self, batch: Batch) -> None:
-        """Write *batch* in one transaction."""
+    def commit_decided(self, decide: Callable[[Transaction], Batch]) -> None:
+        """Write what *decide* makes in one transaction."""
         with self._cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '30s'")
-            if not write(PostgresTransaction(cursor), batch):
+            transaction = PostgresTransaction(cursor)
+            if not write(transaction, decide(transaction)):
                 raise Fenced("another worker has claimed the partition")
             faults.reach("commit")
         faults.reach("committed")

@@ -8,7 +8,7 @@ could only fail.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -228,10 +228,13 @@ class SQLiteTransaction(Transaction):
         )
         return int(found.fetchone()[0])
 
-    def head(self) -> int:
-        """Return the last position in the log."""
-        found = self._driver.execute("SELECT coalesce(max(notification_id), 0) FROM stored_events")
-        return int(found.fetchone()[0])
+    def states_after(self, position: int) -> list[bytes]:
+        """Return the events behind *position*."""
+        found = self._driver.execute(
+            "SELECT state FROM stored_events WHERE notification_id > ? ORDER BY notification_id",
+            (position,),
+        )
+        return [state for (state,) in found]
 
     def append(self, rows: Sequence[Row]) -> None:
         """Append events."""
@@ -332,10 +335,11 @@ class SQLiteStore(Store):
         with self._connected(commit=False) as driver:
             return driver.execute(statement, parameters).fetchall()
 
-    def commit(self, batch: Batch) -> None:
-        """Write *batch* in one transaction."""
+    def commit_decided(self, decide: Callable[[Transaction], Batch]) -> None:
+        """Write what *decide* makes in one transaction."""
         with self._writing() as driver:
-            if not write(SQLiteTransaction(driver), batch):
+            transaction = SQLiteTransaction(driver)
+            if not write(transaction, decide(transaction)):
                 raise Fenced("another worker has claimed the partition")
             faults.reach("commit")
         faults.reach("committed")
