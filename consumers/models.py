@@ -214,7 +214,13 @@ class Request(Common, total=False):
 class QualificationAnswered(Common, total=False):
     """A criterion of a qualification framework was answered."""
 
-    framework: Annotated[Literal["bant", "champ"] | None, Field(description="The framework.")]
+    framework: Annotated[
+        Label | None,
+        Field(
+            description="The framework: bant, champ or one of the policy's own. The answer counts"
+            " for that alone; without it, for whichever asks for the criterion."
+        ),
+    ]
     criterion: Annotated[Label | None, Field(description="The criterion, e.g. budget.")]
     value: Annotated[Scalar | None, Field(description="The answer.")]
     satisfied: Annotated[bool | None, Field(description="Whether it satisfies the criterion.")]

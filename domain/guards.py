@@ -7,7 +7,7 @@ from domain.counts import PERSON
 from domain.events import Fact
 from domain.ledger import in_canonical_order
 from domain.policy import Policy
-from domain.qualification import is_satisfied, plain_name, satisfied
+from domain.qualification import is_satisfied, name_said, satisfied
 from domain.scoring import fit, flat_traits
 from domain.vocabulary import INTENT
 
@@ -102,7 +102,7 @@ def note_answer(answers: dict[str, bool], fact: Fact) -> None:
 
     Only a policy knows which names mean the same criterion, and it may change.
     """
-    name = plain_name(fact.get("criterion"))
+    name = name_said(fact)
     if name is not None:
         answers.pop(name, None)
         answers[name] = is_satisfied(fact)

@@ -1,8 +1,9 @@
 """Qualification frameworks: which criteria a person has answered, and which are still missing.
 
 BANT and CHAMP ask the same four things in other words, so an answer to either counts for both. A
-policy may bring a framework of its own. The names of the criteria are what counts: the framework
-that an answer says it belongs to is not asked.
+policy may bring a framework of its own. An answer that names no framework counts for every one that
+has a criterion of that name; one that names a framework counts for that alone, BANT and CHAMP
+being one in this. So "authority" of another framework does not pass for that of BANT.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,6 +40,16 @@ class Framework:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Another name, as `plain_name` has it, to the criterion."""
 
+    def asks(self, named: object) -> bool:
+        """Return whether an answer to the framework *named* counts for this one.
+
+        It does where no framework is named.
+        """
+        if is_unnamed(named):
+            return True
+        other, own = plain_name(named), plain_name(self.name)
+        return other is not None and (other == own or {other, own} <= _SAME)
+
     def criterion(self, name: object) -> str | None:
         """Return the criterion that goes by *name*, or None."""
         plain = plain_name(name)
@@ -47,14 +58,23 @@ class Framework:
         return self.aliases.get(plain)
 
     def satisfied(self, answers: Mapping[str, bool]) -> frozenset[str]:
-        """Return the satisfied criteria; *answers* by name as said, the latest last."""
+        """Return the satisfied criteria; *answers* by `name_said`, the latest last."""
         found: dict[str, bool] = {}
-        for name, yes in answers.items():
+        for said, yes in answers.items():
+            named, _, name = said.rpartition(" ")
             criterion = self.criterion(name)
-            if criterion is not None:
+            if criterion is not None and self.asks(named):
                 found[criterion] = yes
         return frozenset(criterion for criterion, yes in found.items() if yes)
 
+
+def is_unnamed(named: object) -> bool:
+    """Return whether an answer leaves open to which framework it belongs."""
+    return not isinstance(named, str) or not named.strip()
+
+
+_SAME: Final = frozenset(("bant", "champ"))
+"""They ask the same."""
 
 BANT: Final = Framework(
     "bant",
@@ -98,7 +118,22 @@ ALIASES: Final[Mapping[str, str]] = {
 
 def criterion_of(fact: Fact, framework: Framework = BANT) -> str | None:
     """Return the criterion that a ``qualification.answered`` fact is about, or None."""
+    if not framework.asks(fact.get("framework")):
+        return None
     return framework.criterion(fact.get("criterion"))
+
+
+def name_said(fact: Fact) -> str | None:
+    """Return what a ``qualification.answered`` fact says it is about, whatever the policy; or None.
+
+    That is the name of the criterion, behind that of the framework and a space where one is named:
+    neither name has a space in it.
+    """
+    name, named = plain_name(fact.get("criterion")), fact.get("framework")
+    if name is None or is_unnamed(named):
+        return name
+    framework = plain_name(named)
+    return None if framework is None else f"{framework} {name}"
 
 
 def is_satisfied(fact: Fact) -> bool:

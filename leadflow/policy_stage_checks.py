@@ -65,9 +65,11 @@ def entry_remarks(path: Path, entry: ActEntry | CountEntry) -> Iterator[Remark]:
 def framework_remarks(name: str, entry: FrameworkEntry) -> Iterator[Remark]:
     """Yield what is wrong with a framework of the user's own."""
     path: Path = ("qualification", "frameworks", name)
-    if name in FRAMEWORKS:
+    if plain_name(name) in FRAMEWORKS:
         mend = "give yours a name of its own"
         yield Remark(path, None, "is a framework that every policy knows", mend)
+    elif plain_name(name) is None:
+        yield Remark(path, None, "is no name", "write one, 64 characters at most")
     seen: set[str] = set()
     for n, criterion in enumerate(entry.criteria):
         plain = plain_name(criterion)

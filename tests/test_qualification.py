@@ -187,14 +187,63 @@ def test_a_new_cycle_asks_again() -> None:
     assert lead.criteria == {}
 
 
-names = st.sampled_from(("need", "Challenges", "money", "budget", "authority", "champion", "x"))
-
-
-@whatever(st.lists(st.tuples(names, st.booleans()), max_size=12))
-def test_whatever_is_answered_the_lead_knows_what_its_facts_say(
-    said: list[tuple[str, bool]],
+@pytest.mark.parametrize(
+    "named, bant, meddic",
+    [
+        (None, True, True),
+        ("", True, True),
+        (" ", True, True),
+        ("bant", True, False),
+        (" CHAMP ", True, False),
+        ("meddic", False, True),
+        ("MEDDIC", False, True),
+        ("spin", False, False),
+        ("x" * (MAX_NAME + 1), False, False),
+    ],
+)
+def test_an_answer_to_another_framework_satisfies_nothing_by_accident(
+    named: str | None, bant: bool, meddic: bool
 ) -> None:
-    facts = [answer(name, n, satisfied=yes) for n, (name, yes) in enumerate(said)]
+    """Authority is asked by all of them, and may mean another thing to each."""
+    said = answer("authority", framework=named)
+    lead = given(said).lead
+
+    for framework, counts in ((BANT, bant), (CHAMP, bant), (MEDDIC, meddic)):
+        assert framework.asks(named) == counts
+        assert bool(satisfied([said], framework)) == counts
+        assert bool(framework.satisfied(lead.criteria)) == counts
+
+
+def test_an_sql_needs_answers_to_the_framework_of_the_policy() -> None:
+    spin = [answer(name, 5, framework="spin") for name in ("need", "budget", "authority")]
+    story = given(NEWSLETTER, ACCEPTED, *spin, QUALIFIED)
+
+    assert story.lead.stage == "sal"
+    story.when(answer("need", 7, framework="champ")).then()
+    given(NEWSLETTER, ACCEPTED, *spin, QUALIFIED, NEED).when(
+        answer("money", 7, framework="champ")
+    ).then(Enters("sql", "qualified"))
+
+
+def test_a_no_to_another_framework_takes_nothing_back() -> None:
+    yes = answer("budget", 1, framework="bant")
+    no = answer("budget", 2, framework="spin", satisfied=False)
+
+    assert satisfied([yes, no]) == {"budget"}
+    assert BANT.satisfied(given(yes, no).lead.criteria) == {"budget"}
+
+
+names = st.sampled_from(("need", "Challenges", "money", "budget", "authority", "champion", "x"))
+frameworks = st.sampled_from((None, "bant", "Champ", "meddic", "spin", "a b", ""))
+
+
+@whatever(st.lists(st.tuples(names, frameworks, st.booleans()), max_size=12))
+def test_whatever_is_answered_the_lead_knows_what_its_facts_say(
+    said: list[tuple[str, str | None, bool]],
+) -> None:
+    facts = [
+        answer(name, n, framework=named, satisfied=yes) for n, (name, named, yes) in enumerate(said)
+    ]
     lead = given(*facts).lead
 
     for framework in (BANT, CHAMP, MEDDIC):
