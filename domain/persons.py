@@ -140,7 +140,8 @@ def persons(facts: Sequence[Fact], rules: Rules) -> list[list[Fact]]:
     """Return the facts of each person, both in canonical order; *facts* likewise.
 
     Every fact is in one part: one that is voided joins nobody, but is still somebody's. A
-    correction belongs where the fact is that it corrects. The policy of the last fact says which
+    correction belongs where the fact is that it corrects; facts without a place are nobody's, and
+    apart. The policy of the last fact says which
     kinds of identifier are unique, and which are weak.
     """
     return list(Division(facts, rules).parts.values()) if facts else []
@@ -180,7 +181,6 @@ class Division:
                 self._claim(fact, keys)
         places = [self._place(fact, keys) for fact, keys in zip(facts, keys_of, strict=True)]
         of_fact = {(fact.source, fact.id): place for fact, place in zip(facts, places, strict=True)}
-        first = next((place for place in places if place is not None), None)
         self._targets = {
             (fact.source, fact.id): target
             for fact in facts
@@ -191,7 +191,7 @@ class Division:
         """The facts of each person, by one of the identifiers."""
         for fact, place in zip(facts, places, strict=True):
             found = self._corrected(fact, place, of_fact)
-            self.parts.setdefault(first if found is None else found, []).append(fact)
+            self.parts.setdefault(found, []).append(fact)
 
     def add(self, fact: Fact) -> list[Fact] | None:
         """Take in *fact*; return the facts of whose it is, *fact* the last of them.

@@ -184,7 +184,7 @@ def open_dossier(
     view.lead_id = lead_id(known)
     view.settle(rows)
     return Dossier(
-        lead_id=view.lead_id,
+        lead_id=view.lead_id if whole else _id_now(streams, rules, kept[0]),
         facts=canonical(kept),
         positions=positions,
         decisions=decisions,
@@ -195,6 +195,16 @@ def open_dossier(
         rules=rules,
         at=now if as_of is None and known_at is None else _first(as_of, known_at),
     )
+
+
+def _id_now(streams: Mapping[str, Sequence[Event]], rules: Rules, fact: Fact) -> str:
+    """Return the id that the person whose *fact* is has by all that is known."""
+    for identifier, facts in people_in(streams.values(), rules):
+        if fact in facts:
+            known = identifier or known_by(canonical(facts))
+            if known is not None:
+                return lead_id(known)
+    raise LeadUnknown("no lead is known by it")
 
 
 def _read(store: Store, stream: str) -> tuple[dict[FactId, int], dict[str, list[Event]]]:

@@ -74,11 +74,11 @@ def test_a_second_address_alone_makes_nobody_another_person() -> None:
     assert [both] == divided(*both)
 
 
-def test_facts_without_identifiers_are_somebodys() -> None:
+def test_facts_without_identifiers_are_nobodys() -> None:
     bare = fact("page.viewed", 0, person=None)
     assert [[bare]] == divided(bare)
     assert named([bare], POLICY) == [(None, [bare])]
-    assert [[bare, form := seen(1, ADA)]] == divided(form, bare)
+    assert [[bare], [form]] == divided(form := seen(1, ADA), bare)
 
 
 # --- what tells people apart ----------------------------------------------------------------------

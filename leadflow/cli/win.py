@@ -128,7 +128,7 @@ def odds(
             known_at=_known(as_of, known_at),
             choose=lambda people: person_of_key(people, key),
         )
-        document = odds_of(connection, policy, as_of, dossier.lead_id)
+        document = odds_of(connection, policy, as_of, dossier.view.lead_id or "")
     answer(document, as_json, lambda console: _odds(console, document, key))
 
 
