@@ -2,7 +2,7 @@
 
 import pickle
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -33,7 +33,7 @@ from leadflow.policy_book import (
     read_book,
 )
 from leadflow.store import migrate, open_store
-from leadflow.store.base import Store
+from leadflow.store.base import Store, Transaction
 from leadflow.store.codec import decode, encode
 from projections.as_of import as_of_engine
 from projections.digest import digests
@@ -170,6 +170,21 @@ def test_a_policy_is_in_force_only_behind_what_was_recorded_by_a_clock_ahead(sto
     intake(store).process([form(1, NOW + 100 * SECOND), form(2, NOW)], {})
     assert NOW + 100 * SECOND + 1 == put(store, EAGER, NOW + SECOND).at
     assert NOW + 100 * SECOND + 2 == put(store, STRICT, NOW + SECOND).at
+
+
+def test_what_is_received_while_a_policy_is_published_stays_before_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The publisher has looked at the log, and a worker writes before it has the lock."""
+    commit = store.commit_decided
+
+    def overtaken(decide: Callable[[Transaction], Batch]) -> None:
+        monkeypatch.undo()
+        intake(store).process([form(1, NOW + 50 * SECOND)], {})
+        commit(decide)
+
+    monkeypatch.setattr(store, "commit_decided", overtaken)
+    assert NOW + 50 * SECOND + 1 == put(store, EAGER, NOW).at
 
 
 def test_two_who_publish_at_once_do_not_overwrite_each_other(store: Store) -> None:
