@@ -63,7 +63,7 @@ class Family:
     @property
     def people(self) -> int:
         """Return how many people the family is."""
-        return 1 if self.division is None else len(self.division.parts)
+        return 1 if self.division is None else max(1, self.division.count)
 
 
 class Known(Protocol):

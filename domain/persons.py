@@ -248,10 +248,15 @@ class Division:
         part.append(fact)
         return part
 
+    @property
+    def count(self) -> int:
+        """Return how many people there are."""
+        return sum(place is not None for place in self.parts)
+
     def known_by(self, place: Identifier | None) -> Identifier | None:
         """Return the identifier by which the person at *place* was first known."""
         part = self.parts[place]
-        if place is None or len(self.parts) == 1:
+        if place is None or self.count == 1:
             return known_by(part)
         find = self._groups.find
         own = [key for fact in part for key in fact.keys if find(key) == place]
