@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import Any, Final
 
 from domain.book import Rules, judged_alike
-from domain.corrections import effective
+from domain.corrections import corrections, effective
 from domain.decay import divide
 from domain.events import (
     ActorJudged,
@@ -48,7 +48,7 @@ from leadflow.stage_history import cycles_document, qualification_document
 from leadflow.store.base import Store
 from leadflow.store.codec import decode
 from leadflow.summaries import summary
-from projections.feeding import Person, people_in, unsettles
+from projections.feeding import Person, counting, people_in, unsettles
 from projections.rows import Rows
 from projections.view import View
 
@@ -69,7 +69,7 @@ class Dossier:
 
     lead_id: str
     facts: list[Fact]
-    """In canonical order, those that count."""
+    """In canonical order, all that hold for the moment; some may be voided."""
     positions: Mapping[FactId, int]
     """Where each fact is in the log."""
     decisions: Mapping[FactId, list[Decision]]
@@ -91,6 +91,10 @@ class Dossier:
     def policy(self) -> Policy:
         """Return the policy in force at the instant of the dossier."""
         return self.rules.at(self.at)
+
+    def counted_at_last(self) -> list[Fact]:
+        """Return the facts that count, whenever they happened, as they count, in order."""
+        return counting(self.facts, self.rules)
 
     def counted(self) -> list[Fact]:
         """Return the facts that had happened by then and count, as they count, in order."""
@@ -351,25 +355,27 @@ def timeline(dossier: Dossier) -> dict[str, Any]:
     """
     stage: str | None = None
     entries: list[dict[str, Any]] = []
-    scores = _scores(dossier)
-    for (fact, *follows), scored in zip(dossier.occurred, scores, strict=True):
-        if not isinstance(fact, Fact):
-            raise TypeError("a history begins with its fact")
-        for event in follows:
+    found = corrections(dossier.facts)
+    counted = {(fact.source, fact.id): fact for fact in dossier.counted_at_last()}
+    follows = {(made[0].source, made[0].id): made[1:] for made in dossier.occurred}
+    for fact, scored in zip(dossier.facts, _scores(dossier), strict=True):
+        key = (fact.source, fact.id)
+        for event in follows.get(key, ()):
             if isinstance(event, StageEntered):
                 stage = event.stage
-        key = (fact.source, fact.id)
-        position = dossier.positions[key]
+        actor = counted[key].actor if key in counted else fact.actor
         entries.append(
             {
-                "position": position,
+                "position": dossier.positions[key],
                 "type": fact.type,
                 "occurred_at": rfc3339(fact.at),
                 "recorded_at": rfc3339(fact.recorded_at),
                 "late": False,
                 "source": fact.source,
                 "id": fact.id,
-                "actor": fact.actor,
+                "actor": actor,
+                "reported_actor": fact.actor,
+                "voided_by": _named(found.voided.get(key)),
                 "summary": summary(fact),
                 "stage": stage,
                 "score": score_document(scored),
@@ -377,8 +383,7 @@ def timeline(dossier: Dossier) -> dict[str, Any]:
             }
         )
     earliest: int | None = None
-    told = [fact for fact, *_ in dossier.occurred]
-    for entry, fact in zip(reversed(entries), reversed(told), strict=True):
+    for entry, fact in zip(reversed(entries), reversed(dossier.facts), strict=True):
         position = entry["position"]
         overtaken = earliest is not None and position > earliest
         entry["late"] = overtaken and fact.recorded_at - fact.at >= _LATE
@@ -386,17 +391,21 @@ def timeline(dossier: Dossier) -> dict[str, Any]:
     return {"lead_id": dossier.lead_id, "events": entries}
 
 
+def _named(fact: FactId | None) -> dict[str, str] | None:
+    return None if fact is None else {"source": fact[0], "id": fact[1]}
+
+
 def _scores(dossier: Dossier) -> list[Score]:
     """Return the score right after each fact: `domain.scoring.score`, for all facts at once.
 
     What a fact earns is looked up once, so that each instant costs its decay alone.
     """
-    counted = {(fact.source, fact.id): fact for fact in effective(dossier.facts, dossier.policy)}
+    counted = {(fact.source, fact.id): fact for fact in dossier.counted_at_last()}
     policy: Policy | None = None
     past: list[Fact] = []
     traits: dict[str, Any] = {}
     found = []
-    for reported, *_ in dossier.occurred:
+    for reported in dossier.facts:
         fact = counted.get((reported.source, reported.id))
         in_force = dossier.rules.at(reported.at)
         if policy is not in_force:  # the new policy judges all that happened so far

@@ -165,6 +165,10 @@ def timeline_table(document: dict[str, Any]) -> Group:
         score = event["score"]
         decided = ", ".join(_decision(one) for one in event["decisions"])
         summary = event["summary"] + (" (arrived late)" if event["late"] else "")
+        if event["voided_by"] is not None:
+            summary += " (voided)"
+        elif event["actor"] != event["reported_actor"]:
+            summary += f" (by a {event['actor']})"
         rows.append(
             (event["occurred_at"], summary, decided, event["stage"], f"{score['total']:.1f}")
         )
