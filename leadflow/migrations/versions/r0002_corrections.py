@@ -11,6 +11,7 @@ down_revision = "0001"
 
 _counter = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _BATCH = 5_000
+_CORRECTIONS = ("event.voided", "event.reclassified")
 
 
 def upgrade() -> None:
@@ -31,7 +32,7 @@ def upgrade() -> None:
 
 
 def _fill(bind: sa.Connection, schema: str | None) -> None:
-    """Write the stream of each fact beside its digest."""
+    """Write the stream of each fact beside its digest, and which corrections wait."""
     events = sa.table(
         "stored_events",
         sa.column("notification_id"),
@@ -46,6 +47,7 @@ def _fill(bind: sa.Connection, schema: str | None) -> None:
         .where(seen.c.key == sa.bindparam("digest", type_=sa.LargeBinary))
         .values(stream=sa.bindparam("name", type_=sa.Text))
     )
+    waiting: dict[bytes, str] = {}
     position = 0
     while rows := bind.execute(
         sa.select(events.c.notification_id, events.c.originator_id, events.c.state)
@@ -57,6 +59,21 @@ def _fill(bind: sa.Connection, schema: str | None) -> None:
         found = []
         for _, stream, state in rows:
             fact = json.loads(bytes(state))
-            digest = blake2b(f"{fact['source']}\0{fact['id']}".encode(), digest_size=16).digest()
-            found.append({"digest": digest, "name": stream})
+            found.append({"digest": _digest(fact["source"], fact["id"]), "name": stream})
+            if fact["type"] in _CORRECTIONS:
+                said = fact.get("data") or {}
+                source, id_ = said.get("event_source"), said.get("event_id")
+                if isinstance(source, str) and isinstance(id_, str):
+                    waiting.setdefault(_digest(source, id_), stream)
         bind.execute(write, found)
+    if waiting:
+        corrections = sa.table(
+            "corrections", sa.column("target"), sa.column("stream"), schema=schema
+        )
+        rows_of = [{"target": target, "stream": stream} for target, stream in waiting.items()]
+        bind.execute(sa.insert(corrections), rows_of)
+        bind.execute(sa.delete(corrections).where(corrections.c.target.in_(sa.select(seen.c.key))))
+
+
+def _digest(source: str, id_: str) -> bytes:
+    return blake2b(f"{source}\0{id_}".encode(), digest_size=16).digest()
