@@ -83,11 +83,3 @@ def judged_alike(facts: Iterable[Fact], rules: Rules) -> bool:
         return True
     at = rules.at
     return all(fact.at >= fact.recorded_at or at(fact.at) is at(fact.recorded_at) for fact in facts)
-
-
-def judged_at(fact: Fact) -> int:
-    """Return the instant whose policy judges *fact* as it occurred.
-
-    That is when it happened, or was received if its clock ran ahead.
-    """
-    return min(fact.at, fact.recorded_at)

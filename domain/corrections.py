@@ -7,11 +7,14 @@ a machine did to a mail shows only beside its other facts, so that verdict is a 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from domain.events import Fact
+from domain.events import Fact, judged_at
 from domain.policy import Policy
 from domain.vocabulary import ACTORS
+
+if TYPE_CHECKING:
+    from domain.book import Rules
 
 FactId = tuple[str, str]
 """Source and id."""
@@ -102,13 +105,13 @@ def corrections(facts: Sequence[Fact]) -> Corrections:
     return Corrections(voided, actors)
 
 
-def machine_acts(facts: Iterable[Fact], policy: Policy) -> dict[FactId, str]:
+def machine_acts(facts: Iterable[Fact], rules: "Rules") -> dict[FactId, str]:
     """Return the mail acts that a machine did, though a person was reported, and the rule.
 
     ``fast_after_delivery``: opened or clicked less than ``policy.click_within`` microseconds after
     the message was delivered. ``burst_of_links``: ``policy.burst_links`` or more different links
     of one message within ``policy.burst_within`` microseconds. Facts without ``message`` are left
-    alone. The order of *facts* does not matter.
+    alone. A message is judged by the policy of its last act. The order of *facts* does not matter.
     """
     mails: dict[str, list[Fact]] = {}
     for fact in facts:
@@ -117,7 +120,7 @@ def machine_acts(facts: Iterable[Fact], policy: Policy) -> dict[FactId, str]:
     found: dict[FactId, str] = {}
     for acts in mails.values():
         if len(acts) > 1:
-            found.update(_machine_acts(acts, policy))
+            found.update(_machine_acts(acts, rules.at(max(map(judged_at, acts)))))
     return found
 
 
@@ -166,7 +169,7 @@ def _link(click: Fact) -> str | None:
     return link if isinstance(link, str) and link else None
 
 
-def effective(facts: Sequence[Fact], policy: Policy) -> list[Fact]:
+def effective(facts: Sequence[Fact], rules: "Rules") -> list[Fact]:
     """Return the facts that count, as they count; *facts* in canonical order, and so the answer.
 
     Voided ones are left out; the others have the actor that the last correction names, else that
@@ -176,7 +179,7 @@ def effective(facts: Sequence[Fact], policy: Policy) -> list[Fact]:
     if found.voided:
         facts = [fact for fact in facts if (fact.source, fact.id) not in found.voided]
     actors = found.as_actors()
-    judged = machine_acts((fact for fact in facts if fact.type in MAILS), policy)
+    judged = machine_acts((fact for fact in facts if fact.type in MAILS), rules)
     for key in judged:
         actors.setdefault(key, "machine")
     return with_actors(facts, actors)

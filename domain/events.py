@@ -62,6 +62,14 @@ class Fact:
         return None if self.data is None else self.data.get(field)
 
 
+def judged_at(fact: Fact) -> int:
+    """Return the instant whose policy judges *fact* as it occurred.
+
+    That is when it happened, or was received if its clock ran ahead.
+    """
+    return min(fact.at, fact.recorded_at)
+
+
 @dataclass(frozen=True, slots=True)
 class StageEntered:
     """The lead entered ``stage`` in its ``cycle``; ``source`` and ``id`` name the causing fact."""

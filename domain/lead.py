@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from domain.band import crossing
-from domain.book import Rules, judged_at
+from domain.book import Rules
 from domain.corrections import (
     CORRECTIONS,
     MAILS,
@@ -30,6 +30,7 @@ from domain.events import (
     OrderKey,
     StageEntered,
     ThresholdCrossed,
+    judged_at,
 )
 from domain.guards import GUARDS, Case, is_intent, note_answer, opportunity_of
 from domain.ledger import Ledger
@@ -553,7 +554,7 @@ def as_occurred(facts: Sequence[Fact], rules: Rules) -> tuple[Lead, list[list[Ev
     ordered = canonical(facts)
     if not ordered:
         return lead, history
-    for fact in effective(ordered, rules.at(judged_at(ordered[-1]))):
+    for fact in effective(ordered, rules):
         if (fact.source, fact.id) in lead.seen:
             continue
         policy = rules.at(judged_at(fact))

@@ -12,9 +12,9 @@ from enum import IntEnum
 from operator import itemgetter
 from typing import Final
 
-from domain.book import Rules, judged_at
+from domain.book import Rules
 from domain.corrections import CORRECTIONS, FactId, corrections, target_of
-from domain.events import Fact, Identifier, OrderKey
+from domain.events import Fact, Identifier, OrderKey, judged_at
 from domain.identity import ANONYMOUS, MERGED, RULINGS, UNMERGED, known_by, others_of
 from domain.policy import Policy
 

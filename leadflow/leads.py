@@ -100,7 +100,7 @@ class Dossier:
         """Return the facts that had happened by then and count, as they count, in order."""
         if self._counted is None:
             past = [fact for fact in self.facts if fact.at <= self.at]
-            self._counted = effective(past, self.policy)
+            self._counted = effective(past, self.rules)
         return self._counted
 
     def ledger(self) -> Ledger:

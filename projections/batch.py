@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from domain.book import Rules, judged_alike
+from domain.corrections import machine_acts
 from domain.events import Event, Fact, LeadMerged, PolicyPublished
 from projections.feeding import decide_anew, decided_in, go_on, views_of
 from projections.history import FIRST_VERSION, History
@@ -157,30 +158,36 @@ class Batch:
     def _advance(self, view: View, group: list[Event]) -> None:
         """Take *group* into *view*, or begin anew where it does not follow."""
         rows = self.rows
-        if view.is_disturbed_by(group, self.rules):
-            self._stale[view.lead_no] = view.streams
-            rows.dropped.append(view.lead_no)
-            return
         facts = [event for event in group if type(event) is Fact]
-        stands = view.lead is not None or judged_alike(facts, self.rules)
-        if stands and view.follows(facts):
-            if view.lead is None:
+        if view.is_disturbed_by(group, self.rules):
+            self._begin_anew(view)
+        elif view.lead is None:
+            if judged_alike(facts, self.rules) and view.follows(facts):
                 view.rules = self.rules
                 view.feed(group, rows)
+                self._keep(view)
             else:
-                go_on(view, facts, self.rules, rows)
+                self._begin_anew(view)
+        elif view.follows(facts):
+            if go_on(view, facts, self.rules, rows):
                 view.decision = decided_in([group]) or view.decision
-            self._keep(view)
-        elif view.lead is None:
-            self._stale[view.lead_no] = view.streams
-            rows.dropped.append(view.lead_no)
+                self._keep(view)
+            else:
+                self._begin_anew(view)
+        elif machine_acts(everything := [*view.lead.facts, *facts], self.rules):
+            self._begin_anew(view)
         else:
             anew = View(view.lead_no, view.streams)
             rows.dropped.append(view.lead_no)
             self._add_parts(view.lead_no, view.streams)
-            decide_anew(anew, [*view.lead.facts, *facts], self.rules, rows)
+            decide_anew(anew, everything, self.rules, rows)
             anew.decision = decided_in([group]) or view.decision
             self._keep(anew)
+
+    def _begin_anew(self, view: View) -> None:
+        """Have the lead of *view* read from history."""
+        self._stale[view.lead_no] = view.streams
+        self.rows.dropped.append(view.lead_no)
 
     def _add_parts(self, lead_no: int, streams: Collection[str]) -> None:
         if len(streams) > 1:

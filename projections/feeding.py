@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from domain.book import Rules, judged_alike, judged_at
+from domain.book import Rules, judged_alike
 from domain.corrections import CORRECTIONS, effective
 from domain.events import (
     ActorJudged,
@@ -12,6 +12,7 @@ from domain.events import (
     LeadMerged,
     LeadRestated,
     StageEntered,
+    judged_at,
 )
 from domain.identity import RULINGS, lead_id
 from domain.lead import as_occurred, canonical, decide, evolve
@@ -53,8 +54,10 @@ def views_of(
             view.lead_no = next(numbers)
             view.feed(histories[0], rows)
         else:
-            if not any(fact.keys for fact in counting(part, rules)):
+            counted = counting(part, rules)
+            if not any(fact.keys for fact in counted):
                 continue
+            view.is_unsettled = unsettled or counted != canonical(part)
             view.lead_no = next(numbers)
             decide_anew(view, part, rules, rows)
             if identifier is not None:
@@ -87,8 +90,7 @@ def people_in(
 
 def counting(facts: Iterable[Fact], rules: Rules) -> list[Fact]:
     """Return which of the *facts* of one person count, as they count, in canonical order."""
-    ordered = canonical(facts)
-    return effective(ordered, rules.at(judged_at(ordered[-1]))) if ordered else []
+    return effective(canonical(facts), rules)
 
 
 def unsettles(event: Event) -> bool:
@@ -120,16 +122,22 @@ def decide_anew(view: View, facts: Sequence[Fact], rules: Rules, rows: Rows) -> 
     view.feed([event for events in history for event in events], rows)
 
 
-def go_on(view: View, facts: Iterable[Fact], rules: Rules, rows: Rows) -> None:
-    """Feed *view*, which keeps its lead as it occurred, with *facts* that follow."""
+def go_on(view: View, facts: Iterable[Fact], rules: Rules, rows: Rows) -> bool:
+    """Feed *view*, which keeps its lead as it occurred, with *facts* that follow.
+
+    Return False, and feed nothing, where they make others count otherwise: read it from history.
+    """
     lead = view.lead
     if lead is None:
         raise ValueError("the decisions of the log stand for this lead: feed them")
     view.rules = rules
     fed: list[Event] = []
     for fact in facts:
-        events = decide(lead, fact, rules.at(min(fact.at, fact.recorded_at)))
+        events = decide(lead, fact, rules.at(judged_at(fact)))
         for event in events:
+            if type(event) is ActorJudged:
+                return False
             evolve(lead, event)
         fed += events
     view.feed(fed, rows)
+    return True
