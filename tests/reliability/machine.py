@@ -15,7 +15,20 @@ from hypothesis.stateful import (
 
 from leadflow.store import faults
 from tests.reliability.kit import sent
-from tests.reliability.small import PEOPLE, POISON, TYPES
+from tests.reliability.small import (
+    CORRECTIONS,
+    MAILS,
+    PEOPLE,
+    POISON,
+    RULINGS,
+    SHARED,
+    THIRD_PARTY,
+    TYPES,
+    aimed,
+    mail,
+    ruled,
+    shown,
+)
 from tests.reliability.world import PARTITIONS, WORKERS, Fault, World, hits
 
 partitions = st.integers(0, PARTITIONS - 1)
@@ -37,34 +50,42 @@ class Act:
     kinds: list[str]
     """Of the identifiers that are shown."""
     type: str
+    about: int
+    """The event that a correction is of, the other person of a ruling, the link of a mail."""
     at: int
     places: list[int]
     """Partitions, once for each report."""
     wrong: str
-    """What is wrong with the report: nothing, `poison`, or `again` for an id used before."""
+    """What is wrong with the report: nothing, `poison`, `refused` or `again` for an id used before."""
 
 
 acts = st.builds(
     Act,
     who=people,
-    kinds=st.lists(
-        st.sampled_from(["email", "phone", "anonymous_id"]), min_size=1, max_size=2, unique=True
-    ),
-    type=st.sampled_from(TYPES),
+    kinds=st.lists(st.sampled_from(SHARED), min_size=1, max_size=2, unique=True),
+    type=st.sampled_from([*TYPES, *MAILS, *CORRECTIONS, *RULINGS]),
+    about=st.integers(0, 59),
     at=st.integers(0, 80_000),
     places=st.lists(partitions, min_size=1, max_size=3),
-    wrong=st.sampled_from(["", "", "", "", "", "", "", "", "again", "poison"]),
+    wrong=st.sampled_from([*[""] * 8, "again", "poison", "refused"]),
 )
 
 
-def shown(who: int, kinds: list[str]) -> dict[str, str]:
-    """Return identifiers of a person."""
-    every = {
-        "email": f"person{who}@example.com",
-        "phone": f"+4930123456{who}",
-        "anonymous_id": f"cookie{who}",
-    }
-    return {kind: every[kind] for kind in kinds}
+def told(act: Act, number: int) -> bytes:
+    """Return what producers report of the act with this number."""
+    data: dict[str, Any] = {"kind": "demo"}
+    at = act.at
+    if act.type in CORRECTIONS:
+        # of what came, of itself, of what is to come or never does
+        data = aimed(f"e{1 + act.about % (number + 5)}", ("prospect", "machine", "rep")[at % 3])
+    elif act.type in RULINGS:
+        data = ruled((act.who + 1 + act.about % (PEOPLE - 1)) % PEOPLE)
+    elif act.type in MAILS:
+        data = mail(act.who, act.about % 6)
+        at = 9_000 * (1 + act.who) + at % 5
+    if act.wrong == "refused":
+        return sent(f"e{number}", at=at, data=data | THIRD_PARTY, **shown(act.who, act.kinds))
+    return sent(f"e{number}", act.type, at=at, data=data, **shown(act.who, act.kinds))
 
 
 class Machine(RuleBasedStateMachine):
@@ -97,11 +118,10 @@ class Machine(RuleBasedStateMachine):
         """Let people do something; producers may say it again, there or elsewhere, at once or later."""
         for act in acts:
             self.number += 1
-            data = {"kind": "demo"}
-            person: dict[str, Any] = shown(act.who, act.kinds)
-            value: bytes | None = sent(f"e{self.number}", act.type, at=act.at, data=data, **person)
+            value: bytes | None = told(act, self.number)
             if act.wrong == "again":
-                data["kind"] = f"{self.number}"
+                data = {"kind": f"{self.number}"}
+                person = shown(act.who, act.kinds)
                 value = sent(f"e{1 + act.at % self.number}", data=data, **person)
             elif act.wrong == "poison":
                 value = POISON[act.at % len(POISON)]
@@ -177,6 +197,5 @@ class Machine(RuleBasedStateMachine):
             try:
                 self.world.drain()
                 self.world.check_end(rebuild=self.number % 3 == 0)
-                hits["leads", "merged"] += bool(self.world.store.merged())
             finally:
                 self.world.close()

@@ -63,7 +63,8 @@ def never_hit() -> list[tuple[str, str]]:
     wanted = {(point, how) for point in faults.POINTS for how in ("passed", "crash", "unavailable")}
     wanted |= {("worker", how) for how in ("stored", "fenced", "crashed", "unavailable", "idle")}
     wanted |= {("zombie", "fenced"), ("commit", "conflict"), ("leads", "merged")}
-    wanted |= {("letter", "mended"), ("letter", "sent as it was")}
+    wanted |= {("letter", "mended"), ("letter", "sent as it was"), ("letter", "refused by a rule")}
+    wanted |= {("leads", "told apart"), ("correction", "waited"), ("event", "voided")}
     wanted |= {("projection", "crash"), ("read models", "rebuilt")}
     return sorted(what for what in wanted if not hits[what])
 

@@ -17,7 +17,10 @@ from consumers.contract import Malformed, Parsed, parse
 from consumers.intake import Intake
 from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreUnavailable
 from consumers.unpack import Record
+from domain.admission import REJECTED, refusal
+from domain.corrections import corrections
 from domain.events import Event
+from domain.lead import canonical
 from leadflow.store import faults, migrate, open_store
 from leadflow.store.base import Store
 from projections.runner import Runner
@@ -25,6 +28,7 @@ from tests.reliability import kit
 
 PARTITIONS = 2
 WORKERS = 3
+CONFLICTING = "conflicting_duplicate"
 
 hits: Counter[tuple[str, str]] = Counter()
 """What happened, over all worlds: a point and how the process fared there, or a word alone."""
@@ -230,15 +234,18 @@ class World:
             for position, value in enumerate(log[: positions.get(part, 0)])
         }
         sent += passed.values()
-        bodies = self.store.seen({each.key for each in sent if isinstance(each, Parsed)})
-        wrong = {}
+        bodies = self.store.seen({each.key for each in sent if not isinstance(each, Malformed)})
+        wrong: dict[tuple[int, int], set[str]] = {}
         for place, each in passed.items():
             if isinstance(each, Malformed):
-                wrong[place] = each.reason
+                wrong[place] = {each.reason}
+            elif isinstance(each, Refused):
+                # its id may be used by another event that was accepted, before it or after it
+                wrong[place] = {REJECTED} | ({CONFLICTING} if each.key in bodies else set())
             else:
                 assert each.key in bodies, "a position passed an event that does not count"
                 if bodies[each.key] != each.body:
-                    wrong[place] = "conflicting_duplicate"
+                    wrong[place] = {CONFLICTING}
         good = {(each.fact.source, each.fact.id) for each in sent if isinstance(each, Parsed)}
         facts = [(fact.source, fact.id) for fact in kit.facts_of(self.store)]
         assert len(facts) == len(set(facts)), "an event counts twice"
@@ -249,7 +256,7 @@ class World:
             # what was sent in place of a record may be wrong in another way
             place = letter.partition, letter.position
             original = letter.value == self.logs[place[0]][place[1]]
-            assert not original or letter.reason == wrong[place], (
+            assert not original or letter.reason in wrong[place], (
                 "another reason than the right one"
             )
         still = Counter((x.partition, x.position) for state, x in letters if state == "open")
@@ -262,6 +269,12 @@ class World:
         leads = [lead.facts for lead in kit.leads_in(self.store).values()]
         known = kit.as_people(leads)
         assert known == kit.as_people(kit.families(kit.facts_of(self.store)))
+        hits["leads", "merged"] += bool(self.store.merged())
+        hits["leads", "told apart"] += len(known) > len(leads)
+        hits["correction", "waited"] += bool(self.store.corrections())
+        hits["event", "voided"] += any(corrections(canonical(facts)).voided for facts in leads)
+        reasons = {letter.reason for _, _, letter in self.store.dead_letters()}
+        hits["letter", "refused by a rule"] += REJECTED in reasons
         if rebuild:
             self.rebuild()
 
@@ -273,12 +286,21 @@ class World:
         hits["read models", "rebuilt"] += 1
 
 
-def read(value: bytes | None) -> Parsed | Malformed:
-    """Return what the contract makes of a record."""
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that a rule of the policy refuses."""
+
+    key: bytes
+
+
+def read(value: bytes | None) -> Parsed | Malformed | Refused:
+    """Return what the contract and the policy make of a record."""
     try:
-        return parse(value, (), kit.NOW)
+        parsed = parse(value, (), kit.NOW)
     except Malformed as error:
         return error
+    refused = refusal(parsed.fact, kit.policy())
+    return parsed if refused is None else Refused(parsed.key)
 
 
 def count_conflicts(patch: pytest.MonkeyPatch) -> None:
