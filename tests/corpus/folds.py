@@ -125,7 +125,7 @@ def occurred(log: Log, rules: Rules, shape: Shape) -> dict[str, Told]:
 
 def _scored(part: Sequence[Fact], rules: Rules, instant: int, shape: Shape) -> dict[str, Any]:
     policy = rules.at(instant)
-    counted = effective([fact for fact in part if fact.at <= instant], policy)
+    counted = effective([fact for fact in part if fact.at <= instant], rules)
     parts: Iterable[Contribution] = contributions(counted, policy, instant)
     return {
         "at": instant,
