@@ -8,6 +8,7 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 
 from consumers.contract import FAMILIES, TYPES, parse, record_key
+from domain.corrections import CORRECTIONS
 from domain.vocabulary import FAMILY_OF, LEADLESS
 from tests.contract_events import (
     AT,
@@ -35,7 +36,9 @@ def test_every_type_becomes_a_fact_that_survives_storage(type_: str) -> None:
     assert (fact.type, fact.source, fact.id, fact.at) == (type_, "/test", "1", AT)
     assert fact.recorded_at == NOW
     assert fact.actor == "prospect"
-    assert fact.keys == (("email", "ada@example.com"),)
+    email = ("email", "ada@example.com")
+    # a correction belongs where the event is that it corrects, whoever it names besides
+    assert fact.keys == (() if type_ in CORRECTIONS else (email,))
     assert fact.touch == {"channel": "email", "source": "newsletter", "medium": "email"}
     assert fact.traits == {"country": "DE", "company": {"size": "200-499"}}
     assert fact.get("consent") == [{"purpose": "news", "granted": True}]
