@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 
 from consumers.unpack import Record
-from domain.corrections import target_of
+from domain.corrections import corrections, effective, target_of
 from domain.events import Event, Fact
 from domain.identity import lead_id, linked, stream_of
 from domain.lead import Lead, as_occurred, canonical
-from domain.persons import named
+from domain.persons import named, persons
 from domain.policy import Policy
+from domain.scoring import score
 from leadflow.policies import load_policy
 from leadflow.store import migrate, open_store
 from leadflow.store.base import Store
@@ -167,7 +168,7 @@ def as_people(groups: Iterable[Sequence[Fact]]) -> dict[str, Any]:
             lead, _ = as_occurred(part, policy())
             id_ = lead_id(identifier) if identifier else stream_of(part[0])
             assert id_ not in known
-            known[id_] = lead.state()
+            known[id_] = {**lead.state(), "score": score(lead.facts, policy(), NOW)}
     return known
 
 
@@ -178,6 +179,23 @@ def leads_in(store: Store) -> dict[str, Lead]:
     leads = sorted(stream for stream in streams if stream not in owner)
     stored = store.load(leads)
     return {lead: stored[lead].lead for lead in leads}
+
+
+def check_people(store: Store) -> None:
+    """Assert that who is who, and what is known of each, follows from the facts alone.
+
+    Neither arrival nor batches, memory, redelivery, crashes or other workers leave a trace; what
+    was decided does depend on what was known then.
+    """
+    leads = leads_in(store)
+    known = as_people(lead.facts for lead in leads.values())
+    assert known == as_people(families(facts_of(store))), "people are not what their facts make"
+    for lead in leads.values():
+        facts = canonical(lead.facts)
+        assert lead.corrected == corrections(facts), "a correction is overlooked, or made up"
+        if len(persons(facts, policy())) < 2:  # of several, each is known by their own facts
+            assert lead.effective() == effective(facts, policy()), "what counts is another"
+            assert lead.traits == as_occurred(facts, policy())[0].traits, "traits are others"
 
 
 def digest(store: Store) -> str:

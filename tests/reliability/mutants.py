@@ -1,4 +1,4 @@
-"""Six ways to break the commit protocol. Tests that do not find them prove nothing."""
+"""Ways to break the commit protocol. Tests that do not find them prove nothing."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -110,6 +110,27 @@ def position_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SQLiteStore, "commit", commit_twice)
 
 
+def corrections_do_not_wait(patch: pytest.MonkeyPatch) -> None:
+    """Ask nobody whether an event was corrected before it came."""
+
+    def corrections_of(_self: SQLiteStore, _keys: Collection[bytes]) -> dict[bytes, str]:
+        return {}
+
+    patch.setattr(SQLiteStore, "corrections_of", corrections_of)
+
+
+def places_are_wrong(patch: pytest.MonkeyPatch) -> None:
+    """Look for what is corrected on a stream where it is not."""
+
+    def insert_seen(self: SQLiteTransaction, rows: Sequence[tuple[bytes, bytes, str]]) -> None:
+        self._driver.executemany(
+            "INSERT INTO seen (key, body, stream) VALUES (?,?,?)",
+            [(key, body, f"not {stream}") for key, body, stream in rows],
+        )
+
+    patch.setattr(SQLiteTransaction, "insert_seen", insert_seen)
+
+
 MUTANTS: Final[tuple[Mutant, ...]] = (
     offset_first,
     no_dedupe,
@@ -117,4 +138,6 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     swallowed_error,
     skip_on_timeout,
     position_outside_the_transaction,
+    corrections_do_not_wait,
+    places_are_wrong,
 )

@@ -219,10 +219,8 @@ def test_the_order_of_arrival_changes_decisions_and_nothing_else(
             kit.opened(kit.new_sqlite(folder, sqlite_template)) as store,
         ):
             take(store, values, batch=batch)
-            leads = [lead.facts for lead in kit.leads_in(store).values()]
-            known = kit.as_people(leads)
-            assert known == kit.as_people(kit.families(kit.facts_of(store)))
-            return known
+            kit.check_people(store)
+            return kit.as_people(lead.facts for lead in kit.leads_in(store).values())
 
     # of two contents of one id the first counts: that alone would depend on the order
     once = {msgspec.json.decode(v)["id"]: v for v in reversed(values) if v and len(v) > 100}
@@ -292,6 +290,7 @@ def test_a_snapshot_and_its_tail_are_the_full_fold(
         patch.setattr("consumers.families.SNAPSHOT_EVERY", every)
         take(store, values, batch=batch, cached=0)
         with_snapshots = kit.leads_in(store)
+        kit.check_people(store)
         store.drop_snapshots()
         assert with_snapshots == kit.leads_in(store)
 
@@ -310,8 +309,7 @@ def test_two_intakes_that_take_turns_see_each_others_leads(store: Store) -> None
     assert total.read == len(values)
     ids = [(fact.source, fact.id) for fact in kit.facts_of(store)]
     assert len(ids) == len(set(ids)) == total.accepted
-    leads = [lead.facts for lead in kit.leads_in(store).values()]
-    assert kit.as_people(leads) == kit.as_people(kit.families(kit.facts_of(store)))
+    kit.check_people(store)
 
 
 def test_workers_that_meet_at_the_same_people_count_each_event_once(postgres_copy: str) -> None:
@@ -343,8 +341,7 @@ def test_workers_that_meet_at_the_same_people_count_each_event_once(postgres_cop
         ids = [(fact.source, fact.id) for fact in facts]
         assert len(ids) == len(set(ids)) == sum(outcome.accepted for outcome in outcomes)
         assert sum(outcome.read for outcome in outcomes) == len(values)
-        leads = [lead.facts for lead in kit.leads_in(store).values()]
-        assert kit.as_people(leads) == kit.as_people(kit.families(facts))
+        kit.check_people(store)
         letters = sum(outcome.dead_letters for outcome in outcomes)
         assert store.counts()["dead_letters"] == letters
 
