@@ -23,6 +23,7 @@ from domain.lead import (
     changed_verdicts,
     decide,
     evolve,
+    mails_beside,
     merge,
     restate,
 )
@@ -275,9 +276,10 @@ class Families:
         batch.events.append((other, ending.versions[other], ends))
         absorb(family.lead, ending.lead)
         evolve(family.lead, goes_on)
-        if any(one.type in MAILS for one in ending.lead.facts):
-            policy = rules.at(fact.recorded_at)
-            for verdict in changed_verdicts(family.lead, family.lead.facts, fact, policy):
+        brought = {(one.source, one.id) for one in ending.lead.facts if one.type in MAILS}
+        if brought:
+            mails = mails_beside(family.lead.facts, brought)
+            for verdict in changed_verdicts(family.lead, mails, fact, rules):
                 family.versions[lead] += 1
                 batch.events.append((lead, family.versions[lead], verdict))
                 evolve(family.lead, verdict)

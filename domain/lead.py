@@ -4,7 +4,7 @@
 lead it is given, as a fold owns its accumulator; keep a ``copy`` where the old state is needed.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -241,10 +241,10 @@ def _decide_correction(lead: Lead, fact: Fact, policy: Policy) -> list[Event]:
     after = lead.copy()
     facts = canonical([*lead.facts, fact])
     after.corrected = corrections(facts)
-    verdicts = changed_verdicts(after, facts, fact, policy)
     changed = lead.corrected.changed_to(after.corrected)
-    if not verdicts and changed.isdisjoint(lead.seen):
+    if changed.isdisjoint(lead.seen):
         return _decide(lead, fact, policy)
+    verdicts = changed_verdicts(after, mails_beside(facts, changed), fact, policy)
     for verdict in verdicts:
         evolve(after, verdict)
     known, _ = as_occurred(facts, policy)
@@ -288,15 +288,25 @@ def _verdicts(lead: Lead, fact: Fact, policy: Policy) -> list[ActorJudged]:
     ]
 
 
-def changed_verdicts(
-    after: Lead, facts: Iterable[Fact], by: Fact, policy: Policy
-) -> list[ActorJudged]:
-    """Return the verdicts that hold otherwise now that *facts* and their corrections are known.
+def mails_beside(facts: Iterable[Fact], keys: Collection[FactId]) -> list[Fact]:
+    """Return the mail acts among *facts* of the messages that those of *keys* are about."""
+    mails = [fact for fact in facts if fact.type in MAILS]
+    messages = {fact.get("message") for fact in mails if (fact.source, fact.id) in keys}
+    return [fact for fact in mails if fact.get("message") in messages]
 
-    *by* is the fact that brought it up: a correction, or what joined two leads.
+
+def changed_verdicts(
+    after: Lead, mails: Sequence[Fact], by: Fact, rules: Rules
+) -> list[ActorJudged]:
+    """Return the verdicts on *mails* that hold otherwise now.
+
+    They are all mail acts of some messages; *by* is the fact that brought it up: a correction, or
+    what joined two leads.
     """
-    counted = (one for one in facts if (one.source, one.id) not in after.corrected.voided)
-    found = machine_acts(counted, policy)
+    counted = [one for one in mails if (one.source, one.id) not in after.corrected.voided]
+    asked = {(one.source, one.id) for one in mails}
+    found = machine_acts(counted, rules)
+    policy = rules.at(by.recorded_at)
     return [
         _judged(key, "machine", rule, by, policy)
         for key, rule in sorted(found.items())
@@ -304,7 +314,7 @@ def changed_verdicts(
     ] + [
         _judged(key, None, "withdrawn", by, policy)
         for key in sorted(after.judged)
-        if key not in found
+        if key in asked and key not in found
     ]
 
 
