@@ -20,8 +20,8 @@ from domain.guards import is_intent
 from domain.stages import CAPTURED, LOST, MQL, MQO
 from leadflow.app import App
 from leadflow.broker import start_broker
+from leadflow.dossier import Dossier, open_dossier
 from leadflow.instants import rfc3339
-from leadflow.leads import Dossier, open_dossier
 from leadflow.settings import Settings
 from leadflow.simulate import market_for_events, simulate, to_json
 from projections.pipeline import pipeline

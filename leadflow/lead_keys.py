@@ -10,7 +10,7 @@ from consumers import normalise
 from domain.events import Identifier
 from domain.identity import lead_id
 from leadflow.app import App
-from leadflow.leads import LeadUnknown
+from leadflow.dossier import LeadUnknown
 from leadflow.store.tables import SCHEMA, identifiers, merged_streams
 from projections.feeding import Person
 from projections.pipeline import pipeline

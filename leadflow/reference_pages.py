@@ -37,6 +37,7 @@ _BLOCKS: Final = {
 """What to know of a block beside what its title says."""
 
 _VIEWS: Final = {
+    "v_decided": "The stage of every lead as it was decided, beside the one as the events occurred",
     "v_credit": "What each touch earns of each conversion: one row per model",
     "v_funnel": "Leads that entered and reached each stage; a skipped stage is reached, not entered",
     "v_sources": "Leads, and how many of them ever entered a stage, by first touch",
@@ -47,6 +48,8 @@ _VIEWS: Final = {
 _VIEW_COLUMNS: Final = {
     "lead_id": ("text", "Id of the lead; see v_pipeline"),
     "v_stages.dwell_seconds": ("integer", "Seconds between both; null while it is the stage"),
+    "v_decided.stage_as_occurred": ("text", "Stage code as in v_pipeline: late and corrected counted"),
+    "v_decided.is_different": ("boolean", "True where the two stages differ"),
     "v_touches.occurred_at": ("timestamp", "When it happened"),
     "v_conversions.converted_at": ("timestamp", "When it happened"),
     "v_conversions.amount": (

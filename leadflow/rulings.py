@@ -22,10 +22,10 @@ from domain.identity import MERGED, RULINGS, UNMERGED, lead_id, others_of, prece
 from domain.lead import canonical
 from domain.persons import anchored
 from domain.policy import Policy
+from leadflow.dossier import LeadUnknown
 from leadflow.duplicates import Person, people_of
 from leadflow.instants import rfc3339
 from leadflow.lead_keys import HOW, KeyUnclear, readings
-from leadflow.leads import LeadUnknown
 from leadflow.store.codec import decode
 from leadflow.store.tables import SCHEMA, events
 from projections.people import people

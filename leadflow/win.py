@@ -11,8 +11,8 @@ from domain.policy import Policy
 from domain.scoring import fit, score_of
 from domain.stages import OPEN, WON
 from domain.win import Features, Outcome, Predictor, log_odds, train
+from leadflow.dossier import LeadUnknown
 from leadflow.instants import rfc3339
-from leadflow.leads import LeadUnknown
 from projections.pipeline import pipeline
 from projections.win import FEATURES, TAGS, Case, Grade, cases
 

@@ -36,6 +36,14 @@ SELECT p.lead_id, s.n, s.stage, s.cycle, s.cycle_kind, @at(s.entered_at_us) AS e
   @bool(s.is_first) AS is_first, s.rule, s.policy, s.fact_source, s.fact_id
 FROM stages s JOIN pipeline p ON p.lead_no = s.lead_no""",
     ),
+    "v_decided": (
+        "The stage of every lead as it was decided, beside the one as the events occurred",
+        """
+SELECT p.lead_id, d.stage_as_decided, p.stage AS stage_as_occurred,
+  coalesce(d.stage_as_decided, '') <> coalesce(p.stage, '') AS is_different, d.cycle,
+  @at(d.entered_at_us) AS entered_at, d.rule, d.policy
+FROM decided d JOIN pipeline p ON p.lead_no = d.lead_no""",
+    ),
     "v_touches": (
         "Every human touch",
         """

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.guards import GUARDS
 from domain.aliases import ALIASES, NOTES
+from domain.guards import GUARDS
 from domain.stage_cards import cards_of
 from domain.stages import PACKS, STAGES, Pack
 from leadflow.reference import FOLDER, PAGES, main, stale, write

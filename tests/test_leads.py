@@ -14,17 +14,10 @@ from domain.identity import lead_id
 from domain.scoring import score
 from leadflow.amounts import decimal_text, points
 from leadflow.app import App
+from leadflow.dossier import Dossier, LeadUnknown, open_dossier
 from leadflow.files import ingest, open_lines
 from leadflow.lead_keys import KeyUnclear, stream_of_key
-from leadflow.leads import (
-    Dossier,
-    LeadUnknown,
-    explain,
-    open_dossier,
-    score_document,
-    show,
-    timeline,
-)
+from leadflow.leads import explain, score_document, show, timeline
 from leadflow.settings import load_settings
 from tests.command_line import event
 
@@ -88,8 +81,12 @@ def _take(app: App, events: Sequence[dict[str, Any]], *, as_if_live: bool = True
 
 
 def _open(app: App, key: str = "ada@example.com", **when: str) -> Dossier:
-    moments = {name: instant(text) for name, text in when.items()}
-    return open_dossier(app.store, app.policy, stream_of_key(app, key), now=NOW, **moments)
+    as_of, known_at = (
+        instant(when[name]) if name in when else None for name in ("as_of", "known_at")
+    )
+    return open_dossier(
+        app.store, app.policy, stream_of_key(app, key), now=NOW, as_of=as_of, known_at=known_at
+    )
 
 
 def test_a_lead_is_shown_with_all_that_its_facts_say(app: App) -> None:

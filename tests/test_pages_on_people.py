@@ -1,4 +1,4 @@
-"""The pages on corrections and on who is who say what happens."""
+"""The pages on corrections, on duplicates and on who is who say what happens."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.pages import DOCS, run_page
 from tests.test_docs import answered, asked
 
 
-@pytest.mark.parametrize("name", ["correct.md", "identity.md"])
+@pytest.mark.parametrize("name", ["correct.md", "duplicates.md", "identity.md"])
 def test_the_page_is_what_happens(name: str, tmp_path: Path) -> None:
     page = DOCS / "howto" / name
 

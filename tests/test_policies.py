@@ -358,8 +358,10 @@ def test_a_threshold_out_of_reach_is_a_warning_and_no_error(tmp_path: Path) -> N
     said = warnings(text, tmp_path / "mine.toml")
     groups = ("email", "content", "event", "intent", "sales", "product")
     assert said == [
-        "stages.pack: is a stage that no lead can enter on its way:"
-        " fit and engagement cannot reach what mql asks",
+        (
+            "stages.pack: is a stage that no lead can enter on its way:"
+            " fit and engagement cannot reach what mql asks"
+        ),
         "stages.mql.engagement: is out of reach: the groups with rules count 15 at most",
         "engagement.levels.1: is out of reach: the groups with rules count 15 at most",
         "engagement.levels.2: is out of reach: the groups with rules count 15 at most",

@@ -21,7 +21,8 @@ from domain.events import Event, Fact, PolicyPublished, StageEntered, ThresholdC
 from domain.lead import Lead, decide, evolve
 from domain.policy import DAY, Policy
 from domain.scoring import score
-from leadflow.leads import explain, open_dossier, timeline
+from leadflow.dossier import open_dossier
+from leadflow.leads import explain, timeline
 from leadflow.policies import load_policy, policy_of
 from leadflow.policy_book import (
     FIRST,

@@ -132,7 +132,7 @@ def test_a_rebuild_tells_which_read_models_were_wrong(engine: Engine) -> None:
         name = "touches" if engine.dialect.name == "sqlite" else f"{SCHEMA}.touches"
         connection.execute(text(f"UPDATE {name} SET channel = 'video'"))
 
-    report = rebuild(runner.engine, runner.history, POLICY)
+    report = rebuild(runner.engine, runner.history, lambda: POLICY)
 
     assert ["touches"] == report.differences
 

@@ -9,11 +9,12 @@ from domain.counts import COUNTS
 from domain.events import Fact, StageEntered
 from domain.guards import GUARDS
 from domain.lead import Lead, decide
+from domain.policy import DAY
 from domain.stages import PACKS, STAGES, Pack
 from domain.vocabulary import FAMILY_OF
 from leadflow.reference_stages import outcomes_page
 from leadflow.stage_outcomes import KNOWN, OTHER_TYPE, Case, cases, holds, outcome, rows
-from tests.examples import DAY, START, VP, fact, small_policy
+from tests.examples import START, VP, fact, small_policy
 
 EVERYWHERE = (None, *STAGES)
 packs = pytest.mark.parametrize("pack", PACKS.values(), ids=lambda pack: pack.name)

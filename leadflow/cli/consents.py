@@ -33,9 +33,9 @@ def consent(
 ) -> None:
     """Show what a lead may be contacted for, and every word it said about that."""
     from leadflow.consents import consent_document
+    from leadflow.dossier import open_dossier
     from leadflow.files import now
     from leadflow.lead_keys import person_of_key, stream_of_key
-    from leadflow.leads import open_dossier
 
     if channel is not None and purpose is None:
         raise typer.BadParameter("a channel is asked about together with a --purpose")

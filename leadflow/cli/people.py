@@ -9,7 +9,7 @@ from leadflow.cli import consents, duplicates
 from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, session, table
 
 if TYPE_CHECKING:
-    from leadflow.leads import Dossier
+    from leadflow.dossier import Dossier
 
 Key = Annotated[
     str,
@@ -33,9 +33,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _dossier(ctx: typer.Context, key: str, as_of: int | None, known_at: int | None) -> "Dossier":
+    from leadflow.dossier import open_dossier
     from leadflow.files import now
     from leadflow.lead_keys import person_of_key, stream_of_key
-    from leadflow.leads import open_dossier
 
     with session(ctx).app() as app:
         stream = stream_of_key(app, key)
@@ -69,9 +69,8 @@ def _show(console: Console, document: dict[str, Any], key: str) -> None:
     console.print(f"[bold]{document['stage'] or 'no stage yet'}[/]", end="")
     console.print(f"  lead {document['lead_id']}  as of {document['as_of']}", style="dim")
     if document["stage_as_occurred"] != document["stage"]:
-        console.print(
-            f"as the events occurred: {document['stage_as_occurred']} (some arrived late)"
-        )
+        occurred = document["stage_as_occurred"] or "no stage"
+        console.print(f"as the events occurred, late and corrected ones too: {occurred}")
     console.print(
         f"score {score['total']:g} ({score['grade']}): fit {score['fit']:g}, engagement"
         f" {score['engagement']:g}; cycle {document['cycle']}; owner {document['owner'] or '-'};"

@@ -111,9 +111,9 @@ def odds(
 
     Without --known-at, --as-of also leaves out what was recorded later.
     """
+    from leadflow.dossier import open_dossier
     from leadflow.files import now
     from leadflow.lead_keys import person_of_key, stream_of_key
-    from leadflow.leads import open_dossier
     from leadflow.win import latest
     from leadflow.win import odds as odds_of
 

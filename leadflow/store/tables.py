@@ -29,7 +29,7 @@ events = Table(
     Column("notification_id", _position, primary_key=True, comment="Position in the log"),
     Column("originator_id", Text, nullable=False, comment="Stream: the id of a lead"),
     Column("originator_version", BigInteger, nullable=False, comment="Place in the stream, from 1"),
-    Column("topic", Text, nullable=False, comment="fact:<type>, or the name of a decision"),
+    Column("topic", Text, nullable=False, comment="fact:TYPE, policy.published, or a decision"),
     Column("state", LargeBinary, nullable=False, comment="The event as JSON"),
     UniqueConstraint("originator_id", "originator_version", name="stored_events_version"),
     comment="Every fact and decision, for ever; written once",

@@ -28,7 +28,8 @@ from domain.lead import Lead, fold, fold_streams
 from domain.ledger import Ledger, ledger_of
 from domain.scoring import engagement
 from leadflow.app import settle_memory
-from leadflow.leads import explain, open_dossier
+from leadflow.dossier import open_dossier
+from leadflow.leads import explain
 from leadflow.policies import load_policy
 from leadflow.store import open_store
 from leadflow.store.base import Store
