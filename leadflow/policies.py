@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +23,7 @@ from domain.policy import (
 )
 from domain.stages import PACKS
 from leadflow.policy_checks import Finding, decimal_of, examine, key_of
+from leadflow.policy_defaults import ACCOUNTS
 from leadflow.policy_document import (
     SECOND,
     ActEntry,
@@ -268,18 +268,12 @@ def _consent(table: ConsentTable) -> ConsentRules:
 def _accounts(checked: Document) -> AccountRules:
     table = checked.accounts
     if table is None:
-        return default_accounts()
+        return ACCOUNTS
     return AccountRules(
         frozenset(domain.strip().lower() for domain in table.free_mail),
         tuple(RoleRule(one.role, frozenset(one.seniority), one.title) for one in checked.roles),
         tuple(dict.fromkeys(table.wanted)),
     )
-
-
-@cache
-def default_accounts() -> AccountRules:
-    """Return what the default policy says of accounts: so it is where a policy says nothing."""
-    return load_policy().accounts
 
 
 def _act_of(entry: ActEntry) -> Act:
