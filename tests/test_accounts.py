@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from domain.accounts import buying_group, role_of
 from domain.policy import ROLES, AccountRules, RoleRule
-from leadflow.policies import check_policy, load_policy, policy_of
+from leadflow.policies import check_policy, policy_of
 from leadflow.policy_defaults import ACCOUNTS
 from projections.account_key import account_of, free_mail_domains, registrable
 from projections.accounts import AccountUnknown, detail, furthest, summary
