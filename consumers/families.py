@@ -200,7 +200,11 @@ class Families:
             batch.identifiers.append((*key, lead))
         if self._placed is not None:
             self._placed[one.key] = lead
-        tells = family.watch.add(one.fact) or bool(others) or one.fact.order < family.lead.last
+        tells = (
+            family.watch.add(one.fact, one.keys)
+            or bool(others)
+            or one.fact.order < family.lead.last
+        )
         if family.watch.doubt and (tells or family.people > 1):
             self._tell_apart(lead, family, one, batch, rules)
         else:

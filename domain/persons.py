@@ -68,8 +68,10 @@ class Watch:
         self.doubt = False
         """Whether something may tell several people apart."""
 
-    def add(self, fact: Fact) -> bool:
+    def add(self, fact: Fact, keys: tuple[Identifier, ...] | None = None) -> bool:
         """Take *fact* in; return whether it may change whose the facts before it are.
+
+        *keys* are its identifiers, for who has them at hand.
 
         It may also do so if it does not come last in canonical order, which is for the caller to
         look at. Where the family is not in doubt there is nothing to change.
@@ -81,8 +83,10 @@ class Watch:
             return self.corrected
         if fact.type in RULINGS:
             self.doubt = True
+            keys = None  # those at hand may be those of both leads
         changes = self.corrected or fact.type in RULINGS or bool(fact.person.get("attributes"))
-        keys = fact.keys
+        if keys is None:
+            keys = fact.keys
         for kind, value in keys:
             if kind not in self._shared and self.values.setdefault(kind, value) != value:
                 self.doubt = True
