@@ -157,6 +157,7 @@ class Runner:
             count, position = count + len(more), more[-1][0]
         if batch.publishes:
             batch.rules = self._rules_now()
+            self._memory.clear()  # a new policy may tell people apart otherwise
         # until the batch is committed, memory belongs to no checkpoint
         self._checkpoint = None
         batch.project(self._writer, self.history)
