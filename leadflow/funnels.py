@@ -43,6 +43,11 @@ class Step:
         """Return whether the step is a stage."""
         return self.name in STAGES
 
+    @property
+    def told(self) -> str:
+        """Return the step as answers name it: the code of a stage, and else as it was written."""
+        return self.name if self.is_stage else self.text
+
 
 def parse_steps(text: str) -> list[Step]:
     """Return the steps of ``captured,form.submitted[kind=demo],won``.
@@ -71,6 +76,21 @@ def parse_steps(text: str) -> list[Step]:
             raise ValueError(f"{word!r}: a stage has no fields to filter by")
         steps.append(step)
     return steps
+
+
+def refuse_twins(steps: Sequence[Step], mode: str) -> None:
+    """Raise ValueError where a funnel whose mode takes each step once has one of them twice."""
+    if mode != "monotone":
+        return
+    written: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+    for step in steps:
+        ask = (step.name, step.where)
+        if ask in written:
+            raise ValueError(
+                f"{written[ask]!r} and {step.text!r} are one step, {step.told}; mode monotone"
+                " takes each once: leave one out, or take --mode ordered"
+            )
+        written[ask] = step.text
 
 
 def _filters(text: str, word: str) -> Iterator[tuple[str, str]]:
@@ -113,7 +133,7 @@ def funnel(
                 continue
             chains.setdefault(value, []).append(chain)
     every = [chain for of_value in chains.values() for chain in of_value]
-    names = [step.text for step in steps]
+    names = [step.told for step in steps]
     groups = [] if by is None else _groups(chains, names)
     return {
         "mode": mode,

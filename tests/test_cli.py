@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import typer.main
 
 from leadflow.cli import app
+from leadflow.cli.errors import EXPECTED
 from leadflow.cli.frame import hoisted
 from leadflow.store import migrate
 from tests.command_line import CommandLine, event
@@ -282,6 +284,18 @@ def test_send_checks_the_whole_file_first_and_sends_nothing_when_a_line_is_wrong
     assert "nothing was sent" in result.stderr
 
 
+def test_every_error_that_a_user_is_told_is_where_it_is_looked_up() -> None:
+    for module, names in EXPECTED.items():
+        for name in names:
+            assert getattr(import_module(module), name).__module__ == module, f"{module}.{name}"
+
+
+def test_a_key_that_nobody_has_is_told_with_the_kinds_of_key(leadflow: CommandLine) -> None:
+    leadflow("init", "--no-topics")
+    line = _one_line(leadflow("lead", "show", "nobody@example.com", code=1).stderr)
+    assert "leadflow: no lead is known by 'nobody@example.com'; give a lead id" in line
+
+
 def test_a_bug_is_one_line_and_verbose_shows_where(
     leadflow: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,7 +319,8 @@ def test_a_bug_is_one_line_and_verbose_shows_where(
         (("funnel", "--steps", "captured,won", "--mode", "odd"), "unknown funnel mode"),
         (("funnel", "--steps", "captured,won", "--window", "long"), "no duration"),
         (("attribution", "--model", "guess"), "unknown model 'guess'"),
-        (("attribution", "--conversion", "hope"), "unknown conversion 'hope'"),
+        (("attribution", "--conversion", "hope"), "'hope' is neither a stage"),
+        (("attribution", "--conversion", "sal"), "unknown conversion 'sal'"),
         (("dead-letters", "redrive"), "give IDs, or --all, or --file"),
         (("schema", "form.submited"), "form.submitted"),
     ],

@@ -60,9 +60,16 @@ def test_other_names_of_stages_are_taken_where_stages_are(leadflow: CommandLine)
     assert [one["step"] for one in steps] == ["captured", "mql", "sal", "won"]
     mixed = leadflow.json("funnel", "--steps", "form.submitted[kind=content],Customer")["steps"]
     assert [one["leads"] for one in mixed] == [1, 1]
+    assert [one["step"] for one in mixed] == ["form.submitted[kind=content]", "won"]
     assert leadflow.json("attribution", "--conversion", "Customer")["conversion"] == "won"
     leadflow("funnel", "--steps", "inquirie,won", code=2)
     leadflow("attribution", "--conversion", "custmer", code=2)
+
+
+def test_two_names_of_one_stage_are_told_where_each_is_taken_once(leadflow: CommandLine) -> None:
+    refused = leadflow("funnel", "--steps", "inquiry,AQL,TAL,won", code=2).stderr
+    assert "'AQL' and 'TAL' are one step, mql" in " ".join(refused.split())
+    leadflow("funnel", "--steps", "inquiry,AQL,TAL,won", "--mode", "ordered")
 
 
 def test_a_lead_shows_its_cycles_entered_and_reached(leadflow: CommandLine) -> None:

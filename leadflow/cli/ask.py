@@ -178,13 +178,14 @@ def funnel(
 ) -> None:
     """Show how many leads get from step to step, and how fast."""
     from leadflow.funnels import funnel as funnel_of
-    from leadflow.funnels import parse_steps
+    from leadflow.funnels import parse_steps, refuse_twins
     from projections.stages import funnel as by_stages
 
     with read_models(ctx) as (app, connection):
         asked = parse_steps(steps)
         stages = all(step.is_stage for step in asked)
         how: Any = mode or ("monotone" if stages else "ordered")
+        refuse_twins(asked, how)
         limits = {"window": window, "by": by, "since": since, "until": until}
         if stages:
             names = [step.name for step in asked]
