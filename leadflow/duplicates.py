@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from domain.events import Identifier
 from leadflow import matching
 from leadflow.matching import address_of, compare_addresses, compare_names, name_parts
+from projections.account_key import free_mail_domains
 from projections.people import people
 from projections.pipeline import pipeline
 
@@ -65,10 +66,14 @@ class Person:
 
     @cached_property
     def companies(self) -> frozenset[str]:
-        """Return name and domain of the company, and the domains of the addresses."""
+        """Return name and domain of the company, and the domains of the addresses.
+
+        Those of e-mail providers are no company's.
+        """
         found = {address_of(email).domain for email in self.emails}
         if self.domain:
             found.add(self.domain.lower().removeprefix("www."))
+        found -= free_mail_domains()
         if self.company:
             found.add(matching.company_key(self.company))
         return frozenset(found - {""})

@@ -126,5 +126,5 @@ def test_a_lead_shows_what_is_known_of_it_and_what_is_missing(leadflow: CommandL
 def test_people_read_the_same(leadflow: CommandLine) -> None:
     shown = leadflow("lead", "show", "ada@example.com").stdout
 
-    assert "missing: authority, need, timeline; 2 needed" in shown
+    assert "missing: authority, need, timeline; 2 needed, " in shown
     assert "reached" in shown

@@ -230,6 +230,13 @@ def test_father_and_son_are_no_candidates() -> None:
     assert found.score < LIKELY
 
 
+def test_a_provider_of_mailboxes_is_no_company() -> None:
+    one = Person("a", (("email", "h.weber@gmail.com"),), ("Hans Weber",))
+    other = Person("b", (("email", "weber.h@gmail.com"),), ("Hans Weber",))
+    match = Population([one, other]).match("a", "b")
+    assert "same_company" not in {reason.reason for reason in match.reasons}
+
+
 def test_mailboxes_of_functions_say_nothing() -> None:
     one = person("a", email="info@birch.example")
     other = person("b", email="info@slate.example")

@@ -84,13 +84,16 @@ def list_(
                 + (f", but for {gone:,} dismissed: --dismissed shows them" if gone else "")
             )
             return
-        title = f"{len(found):,} pairs of leads that may be one person"
+        title = f"{len(found):,} {'pair' if len(found) == 1 else 'pairs'} of leads that may be one person"
+        if gone := sum((one.lead, one.other) in said for one in found):
+            title += f", {gone:,} of them dismissed"
         rows = [
             (
                 one.score,
                 _name(population.people[one.lead]),
                 _name(population.people[one.other]),
-                ", ".join(reason.reason for reason in one.reasons if reason.weight > 0),
+                ", ".join(reason.reason for reason in one.reasons if reason.weight > 0)
+                + (" (dismissed)" if (one.lead, one.other) in said else ""),
             )
             for one in found[:limit]
         ]

@@ -135,7 +135,8 @@ def _qualification(console: Console, known: dict[str, Any]) -> None:
     if rows:
         console.print(table(None, [known["framework"], "satisfied", "answer", "=when"], rows))
         missing = ", ".join(known["missing"]) or "nothing"
-        console.print(f"missing: {missing}; {known['needed']} needed", markup=False)
+        counts = f"{known['needed']} needed, {known['satisfied_in_cycle']} answered in this cycle"
+        console.print(f"missing: {missing}; {counts}", markup=False)
 
 
 def timeline(
