@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from consumers.contract import event_key
-from consumers.ledger import Batch, Stored
+from consumers.ledger import Batch, Conflict, Stored
 from domain.book import Rules
 from domain.corrections import MAILS, target_of
 from domain.events import Event, Fact, Identifier
@@ -185,7 +185,7 @@ class Families:
     # --- fact by fact ---
 
     def take(self, one: Incoming, batch: Batch, rules: Rules) -> None:
-        """Decide one fact."""
+        """Decide one fact. Raises Conflict when what is remembered is not what is stored."""
         lead, others, unknown = self._families_of(one, batch)
         family = self.live.get(lead)
         if family is None:
@@ -271,7 +271,9 @@ class Families:
         self, lead: str, family: Family, other: str, fact: Fact, batch: Batch, rules: Rules
     ) -> None:
         """Let the family *other* end in *lead*: its facts belong to it from now on."""
-        ending = self.live.pop(other)
+        ending = self.live.pop(other, None)
+        if ending is None:  # another worker told more of it than is remembered here
+            raise Conflict(f"lead {other} has changed since it was read")
         self._touched.pop(other, None)
         goes_on, ends = merge(family.lead, lead, ending.lead, other, fact, rules)
         family.versions[lead] += 1

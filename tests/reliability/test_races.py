@@ -177,6 +177,27 @@ def test_a_policy_published_before_the_commit_decides(store: Store, store_url: s
     assert cited == {eager.version}
 
 
+@pytest.mark.parametrize("more", [[], ["email"]], ids=["alone", "with an address"])
+def test_a_lead_that_is_remembered_as_it_was_is_read_again(store: Store, more: list[str]) -> None:
+    """Another worker has seen a tablet of hers; of the batch the second event looks for it.
+
+    By then the first has let her lead, as it is remembered, end in another.
+    """
+    batch = [form("b", 4, shown(1, ["email"]) | shown(0, ["anonymous_id"]))]
+    batch.append(form("c", 5, shown(2, [*more, "tablet"])))
+    one, other = Intake(store, kit.policy()), Intake(store, kit.policy())
+    for intake, value in (
+        (one, form("a", 1, shown(0, ["email", "anonymous_id"]))),
+        (one, form("bob", 2, shown(1, ["email"]))),
+        (one, form("cat", 2, shown(2, ["email"]))),
+        (other, form("t", 3, shown(0, ["email", "tablet"]))),
+    ):
+        intake.process([kit.record(value)], {})
+
+    assert one.process(kit.records(batch), {}).accepted == 2
+    kit.check_people(store)
+
+
 @settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 4), cached=st.sampled_from([0, 5, 1_000]))
 def test_whatever_two_workers_take_at_once_people_are_what_their_facts_make_them(
