@@ -18,6 +18,7 @@ from consumers.malformed import (
     MALFORMED_JSON,
     TOO_LARGE,
     Malformed,
+    one_line,
 )
 
 LARGEST_DATA: Final = 64 * 1024
@@ -162,7 +163,7 @@ def _tidy(event: dict[str, Any], data: Any) -> tuple[dict[str, Any], bytes]:
                 INVALID_ENVELOPE,
                 name,
                 "an attribute of a CloudEvent cannot be an object or a list",
-                f"put {name} inside data",
+                f"put {one_line(name)} inside data",
                 content,
             )
     if "data_base64" in tidy:

@@ -214,6 +214,8 @@ def _told(
     """
     parts = [counting(part, rules) for _, part in people_in(streams, rules)]
     parts = [part for part in parts if any(fact.keys for fact in part)]
+    if not parts:
+        return  # spend, policies and corrections of nothing belong to no lead
     if place is None and not stages:
         for part in parts:
             yield None, [(fact.at, fact) for fact in part]

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from consumers import wire
@@ -76,6 +76,7 @@ def test_any_bytes_give_a_fact_or_malformed(
 
 
 @given(JSON, st.lists(HEADER, max_size=2))
+@example({"\n": []}, [])
 def test_any_json_gives_a_fact_or_malformed(value: Any, headers: list[tuple[str, bytes]]) -> None:
     attempt(msgspec.json.encode(value), headers)
 
