@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+import hypothesis
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers import wire
@@ -76,7 +77,7 @@ def test_any_bytes_give_a_fact_or_malformed(
 
 
 @given(JSON, st.lists(HEADER, max_size=2))
-@example({"\n": []}, [])
+@hypothesis.example({"\n": []}, [])
 def test_any_json_gives_a_fact_or_malformed(value: Any, headers: list[tuple[str, bytes]]) -> None:
     attempt(msgspec.json.encode(value), headers)
 
