@@ -12,6 +12,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from consumers.intake import Intake
 from consumers.ledger import Batch, Conflict
@@ -38,6 +39,7 @@ from leadflow.store.base import Store, Transaction
 from leadflow.store.codec import decode, encode
 from projections.as_of import as_of_engine
 from projections.digest import digests
+from projections.pipeline import pipeline
 from projections.runner import Runner
 from tests.reliability import kit
 from tests.reliability.digests import in_order, make_log
@@ -459,3 +461,35 @@ def test_facts_are_judged_alike_where_no_policy_came_between(lite: Store) -> Non
     assert judged_alike([replace(early, at=NOW + 1)], rules)  # its clock ran ahead
     assert not judged_alike([early, replace(early, recorded_at=NOW)], rules)
     assert judged_alike([replace(early, recorded_at=NOW)], BASE)
+
+
+def test_who_is_who_by_another_policy_is_the_same_live_and_rebuilt(tmp_path: Path) -> None:
+    """A number that told colleagues apart joins them; a click that was a person's is a machine's."""
+    document = {**BASE.document, "name": "joining"}
+    document["identity"] = {"weak": ["anonymous_id"]}
+    document["machines"] = {"click_seconds": 30}
+    start = NOW - 128_800 * SECOND  # what `sent` counts from
+
+    def arrive(one: Intake, runner: Runner, id_: str, type_: str, at: int, **person: str) -> int:
+        """Take in an event as it happens; return how many leads there are then."""
+        value = kit.sent(id_, type_, at=at, data={"message": "m", "link": "l"}, **person)
+        one.process([Record(kit.STREAM, 0, at, start + at * SECOND, None, value, ())], {})
+        runner.catch_up()
+        with runner.engine.connect() as connection:
+            return len(connection.execute(select(pipeline.c.lead_no)).all())
+
+    with running(f"sqlite:///{tmp_path / 'live.db'}") as (store, runner):
+        one = intake(store)
+        phone = "+49301234567"
+        assert 1 == arrive(
+            one, runner, "1", "form.submitted", 1, email="a@example.com", phone=phone
+        )
+        assert 2 == arrive(
+            one, runner, "2", "form.submitted", 2, email="b@example.com", phone=phone
+        )
+        assert 2 == arrive(one, runner, "3", "email.delivered", 3, email="a@example.com")
+        assert 2 == arrive(one, runner, "4", "email.clicked", 13, email="a@example.com")
+        put(store, policy_of(document), start + 15 * SECOND)
+        assert 1 == arrive(one, runner, "5", "email.clicked", 20, email="a@example.com")
+        assert 1 == arrive(one, runner, "6", "page.viewed", 21, email="b@example.com")
+        assert runner.digest() == runner.rebuild().after
