@@ -10,7 +10,8 @@ from consumers import normalise
 from domain.events import Identifier
 from domain.identity import lead_id
 from leadflow.app import App
-from leadflow.dossier import LeadUnknown
+from leadflow.dossier import Dossier, LeadUnknown, open_dossier
+from leadflow.files import now
 from leadflow.store.tables import SCHEMA, identifiers, merged_streams
 from projections.feeding import Person
 from projections.pipeline import pipeline
@@ -26,6 +27,24 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 
 class KeyUnclear(Exception):
     """The key fits several leads: the message names them."""
+
+
+def open_by_key(
+    app: App, key: str, *, as_of: int | None = None, known_at: int | None = None
+) -> Dossier:
+    """Return what is known of the lead that *key* names; instants are microseconds UTC.
+
+    Raises LeadUnknown, KeyUnclear and StoreUnavailable.
+    """
+    return open_dossier(
+        app.store,
+        app.rules,
+        stream_of_key(app, key),
+        now=now(),
+        as_of=as_of,
+        known_at=known_at,
+        choose=lambda people: person_of_key(people, key),
+    )
 
 
 def stream_of_key(app: App, key: str) -> str:

@@ -33,23 +33,12 @@ def consent(
 ) -> None:
     """Show what a lead may be contacted for, and every word it said about that."""
     from leadflow.consents import consent_document
-    from leadflow.dossier import open_dossier
-    from leadflow.files import now
-    from leadflow.lead_keys import person_of_key, stream_of_key
+    from leadflow.lead_keys import open_by_key
 
     if channel is not None and purpose is None:
         raise typer.BadParameter("a channel is asked about together with a --purpose")
     with session(ctx).app() as app:
-        stream = stream_of_key(app, key)
-        found = open_dossier(
-            app.store,
-            app.rules,
-            stream,
-            now=now(),
-            as_of=as_of,
-            known_at=known_at,
-            choose=lambda people: person_of_key(people, key),
-        )
+        found = open_by_key(app, key, as_of=as_of, known_at=known_at)
     document = {
         "lead_id": found.lead_id,
         **consent_document(found.counted(), found.rules, found.at, purpose, channel),

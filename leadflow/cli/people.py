@@ -33,21 +33,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _dossier(ctx: typer.Context, key: str, as_of: int | None, known_at: int | None) -> "Dossier":
-    from leadflow.dossier import open_dossier
-    from leadflow.files import now
-    from leadflow.lead_keys import person_of_key, stream_of_key
+    from leadflow.lead_keys import open_by_key
 
     with session(ctx).app() as app:
-        stream = stream_of_key(app, key)
-        return open_dossier(
-            app.store,
-            app.rules,
-            stream,
-            now=now(),
-            as_of=as_of,
-            known_at=known_at,
-            choose=lambda people: person_of_key(people, key),
-        )
+        return open_by_key(app, key, as_of=as_of, known_at=known_at)
 
 
 def show(
@@ -135,7 +124,7 @@ def _qualification(console: Console, known: dict[str, Any]) -> None:
     if rows:
         console.print(table(None, [known["framework"], "satisfied", "answer", "=when"], rows))
         missing = ", ".join(known["missing"]) or "nothing"
-        counts = f"{known['needed']} needed, {known['satisfied_in_cycle']} answered in this cycle"
+        counts = f"{known['needed']} needed, {known['satisfied_in_cycle']} satisfied in this cycle"
         console.print(f"missing: {missing}; {counts}", markup=False)
 
 

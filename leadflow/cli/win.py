@@ -111,23 +111,13 @@ def odds(
 
     Without --known-at, --as-of also leaves out what was recorded later.
     """
-    from leadflow.dossier import open_dossier
-    from leadflow.files import now
-    from leadflow.lead_keys import person_of_key, stream_of_key
+    from leadflow.lead_keys import open_by_key
     from leadflow.win import latest
     from leadflow.win import odds as odds_of
 
     with read_models(ctx, as_of, _known(as_of, known_at)) as (app, connection):
         policy = app.rules.at(as_of if as_of is not None else latest(connection) or 0)
-        dossier = open_dossier(
-            app.store,
-            app.rules,
-            stream_of_key(app, key),
-            now=now(),
-            as_of=as_of,
-            known_at=_known(as_of, known_at),
-            choose=lambda people: person_of_key(people, key),
-        )
+        dossier = open_by_key(app, key, as_of=as_of, known_at=_known(as_of, known_at))
         document = odds_of(connection, policy, as_of, dossier.view.lead_id or "")
     answer(document, as_json, lambda console: _odds(console, document, key))
 
