@@ -356,12 +356,23 @@ class OtherLead(TypedDict, total=False):
 class Merge(Common, total=False):
     """Two leads are one person, or are not after all."""
 
-    other: Required[Annotated[OtherLead, Field(description="The other lead."), Mark.PRIVATE]]
+    other: Required[
+        Annotated[
+            OtherLead,
+            Field(
+                description=(
+                    'The other lead by one of its identifiers: {"kind": "email", "value": ...};'
+                    " `kind` is email, phone, anonymous_id, subject:SOURCE or external:SYSTEM."
+                )
+            ),
+            Mark.PRIVATE,
+        ]
+    ]
 
 
 @with_config(OPEN)
 class Correction(Common, total=False):
-    """An earlier event did not happen, or another kind of actor did it."""
+    """An earlier event did not happen."""
 
     event_source: Required[
         Annotated[Ref, Field(min_length=1, description="`source` of the event corrected.")]
@@ -369,8 +380,14 @@ class Correction(Common, total=False):
     event_id: Required[
         Annotated[Ref, Field(min_length=1, description="`id` of the event corrected.")]
     ]
-    actor_kind: Annotated[ActorKind | None, Field(description="Who acted in truth.")]
     reason: Annotated[Label | None, Field(description="Why.")]
+
+
+@with_config(OPEN)
+class Reclassification(Correction, total=False):
+    """Another kind of actor did what an earlier event says."""
+
+    actor_kind: Required[Annotated[ActorKind, Field(description="Who acted in truth.")]]
 
 
 @with_config(OPEN)

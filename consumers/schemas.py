@@ -132,7 +132,8 @@ def _shape(found: dict[str, Any]) -> str:
     if "const" in found:
         return str(found["const"])
     if "$ref" in found:
-        return str(found["$ref"]).rpartition("/")[2].lower()
+        block = str(found["$ref"]).rpartition("/")[2].lower()
+        return block if block in Person.__annotations__ else "object"
     if found.get("type") == "array":
         return f"list of {_shape(found.get('items', {}))}"
     return str(found.get("type", "any"))

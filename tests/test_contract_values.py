@@ -392,3 +392,14 @@ def test_the_countries_are_those_of_the_time_zone_database() -> None:
 )
 def test_languages_are_tags_of_bcp_47(value: str, tag: str | None) -> None:
     assert normalise.language(value) == tag
+
+
+# --- corrections -------------------------------------------------------------------------------
+
+
+def test_a_correction_of_who_acted_says_who() -> None:
+    """Without it nothing would change, and nobody would learn why."""
+    named = {"event_source": "/test", "event_id": "9"}
+    error = refusal(event("event.reclassified", named))
+    assert (error.reason, error.field) == ("invalid_data", "data.actor_kind")
+    read(event("event.voided", named))

@@ -124,7 +124,7 @@ def check(ctx: typer.Context, file: PolicyFile = None, as_json: AsJson = False) 
 
 def _complain(path: Path | None, problems: "Sequence[Problem]") -> None:
     for problem in problems:
-        complain(f"{_name(path)}:{problem}")
+        complain(f"{_name(path)}:{'' if problem.line is not None else ' '}{problem}")
 
 
 # --- publish ------------------------------------------------------------------------------------
