@@ -326,18 +326,11 @@ def restate(
     known: Lead, fact: Fact, policy: str, rule: str, *, stage_of: Lead | None = None
 ) -> LeadRestated:
     """Return the decision, caused by *fact*, that a lead is as *known*, or its stage as before."""
-    stage = known if stage_of is None else stage_of
+    told = _told(known)
+    if stage_of is not None:
+        told |= {name: value for name, value in _told(stage_of).items() if name in _STAGE}
     return LeadRestated(
-        stage=stage.stage,
-        cycle=stage.cycle,
-        entered_at=stage.entered_at,
-        hot=stage.hot,
-        cycle_kind=stage.cycle_kind,
-        intent=known.intent,
-        qualified=known.qualified,
-        criteria=known.criteria,
-        opportunities=known.opportunities,
-        recycled_until=known.recycled_until,
+        **told,
         at=fact.at,
         recorded_at=fact.recorded_at,
         rule=rule,
@@ -345,6 +338,25 @@ def restate(
         source=fact.source,
         id=fact.id,
     )
+
+
+_STAGE: Final = frozenset(("stage", "cycle", "cycle_kind", "entered_at", "hot"))
+
+
+def _told(lead: Lead) -> dict[str, Any]:
+    """Return what decisions that make a lead hold anew tell of it."""
+    return {
+        "stage": lead.stage,
+        "cycle": lead.cycle,
+        "entered_at": lead.entered_at,
+        "hot": lead.hot,
+        "cycle_kind": lead.cycle_kind,
+        "intent": lead.intent,
+        "qualified": lead.qualified,
+        "criteria": lead.criteria,
+        "opportunities": lead.opportunities,
+        "recycled_until": lead.recycled_until,
+    }
 
 
 def _next_move(candidates: tuple[Move, ...], case: Case) -> Move | None:
@@ -495,16 +507,7 @@ def merge(
     goes_on = LeadMerged(
         other=other_id,
         into=None,
-        stage=union.stage,
-        cycle=union.cycle,
-        entered_at=union.entered_at,
-        hot=union.hot,
-        cycle_kind=union.cycle_kind,
-        intent=union.intent,
-        qualified=union.qualified,
-        criteria=union.criteria,
-        opportunities=union.opportunities,
-        recycled_until=union.recycled_until,
+        **_told(union),
         at=fact.at,
         recorded_at=fact.recorded_at,
         rule="shared_identifier",
