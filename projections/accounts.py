@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, func, select
 from domain.accounts import buying_group, role_of
 from domain.policy import ROLES, AccountRules
 from domain.stages import RANK, STAGES
-from projections.account_key import registrable
+from projections.account_key import free_mail_domains, registrable
 from projections.answers import Answer, add_up, amounts, by_size, decimal, exponents, rfc3339
 from projections.opportunities import opportunities
 from projections.people import people
@@ -61,7 +61,12 @@ def detail(
     account = registrable(domain) or domain
     rows = _rows(connection, rules, [account])
     if not rows:
-        raise AccountUnknown(f"no lead belongs to the account {account!r}")
+        why = (
+            "an e-mail provider, and no company"
+            if account in rules.free_mail or account in free_mail_domains()
+            else "`leadflow accounts` lists those that have leads"
+        )
+        raise AccountUnknown(f"no lead belongs to the account {account!r}: {why}")
     return {
         **rows[0],
         "wanted_roles": list(rules.wanted),

@@ -290,6 +290,8 @@ def test_leads_of_one_company_roll_up() -> None:
         one = detail(connection, RULES, "https://www.acme.example/about")
         with pytest.raises(AccountUnknown, match=r"nobody\.example"):
             detail(connection, RULES, "nobody.example")
+        with pytest.raises(AccountUnknown, match="an e-mail provider"):
+            detail(connection, RULES, "gmail.com")
     engine.dispose()
 
     assert (2, 5, 1) == (found["accounts"], found["leads"], found["leads_without_account"])

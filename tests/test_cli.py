@@ -318,6 +318,10 @@ def test_a_bug_is_one_line_and_verbose_shows_where(
         (("funnel", "--steps", "won[kind=demo]"), "has no fields"),
         (("funnel", "--steps", "captured,won", "--mode", "odd"), "unknown funnel mode"),
         (("funnel", "--steps", "captured,won", "--window", "long"), "no duration"),
+        (
+            ("funnel", "--steps", "won", "--from", "2026-01-02", "--to", "2026-01-01"),
+            "--from is not before --to",
+        ),
         (("attribution", "--model", "guess"), "unknown model 'guess'"),
         (("attribution", "--conversion", "hope"), "'hope' is neither a stage"),
         (("attribution", "--conversion", "sal"), "unknown conversion 'sal'"),

@@ -26,6 +26,8 @@ def test_the_list_names_reason_message_and_place(leadflow: CommandLine) -> None:
     assert "offset" in letters[0]["message"]
     only = leadflow.json("dead-letters", "list", "--reason", "malformed_json")["dead_letters"]
     assert letters[1:] == only
+    told = leadflow("dead-letters", "list", "--reason", "too_lage").stdout
+    assert "there are invalid_envelope (1), malformed_json (1)" in told
 
 
 def test_a_letter_is_shown_with_the_record_as_it_came(leadflow: CommandLine) -> None:

@@ -350,6 +350,12 @@ def test_a_channel_is_asked_with_a_purpose(leadflow: CommandLine) -> None:
     leadflow("lead", "consent", "ada@example.com", "--channel", "sms", code=2)
 
 
+def test_a_channel_that_does_not_exist_is_never_a_yes(leadflow: CommandLine) -> None:
+    asked = ("lead", "consent", "ada@example.com", "--purpose", "news", "--channel", "e-mail")
+    told = leadflow(*asked, code=2).stderr.replace("│", " ")
+    assert "there are email, phone, sms, chat, post" in " ".join(told.split())
+
+
 def test_a_lead_that_said_nothing_has_no_consent(leadflow: CommandLine) -> None:
     told = leadflow("lead", "consent", "ben@example.com", "--purpose", "news").stdout
 

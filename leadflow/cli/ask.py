@@ -186,6 +186,8 @@ def funnel(
         stages = all(step.is_stage for step in asked)
         how: Any = mode or ("monotone" if stages else "ordered")
         refuse_twins(asked, how)
+        if since is not None and until is not None and since >= until:
+            raise ValueError("--from is not before --to: no first step lies between them")
         limits = {"window": window, "by": by, "since": since, "until": until}
         if stages:
             names = [step.name for step in asked]

@@ -1,6 +1,6 @@
 """What one lead may be contacted for."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -32,11 +32,15 @@ def consent(
     as_json: AsJson = False,
 ) -> None:
     """Show what a lead may be contacted for, and every word it said about that."""
+    from consumers.blocks import ConsentChannel
     from leadflow.consents import consent_document
     from leadflow.lead_keys import open_by_key
 
     if channel is not None and purpose is None:
         raise typer.BadParameter("a channel is asked about together with a --purpose")
+    if channel is not None and channel not in get_args(ConsentChannel):
+        known = ", ".join(get_args(ConsentChannel))
+        raise typer.BadParameter(f"there is no channel {channel!r} of consent; there are {known}")
     with session(ctx).app() as app:
         found = open_by_key(app, key, as_of=as_of, known_at=known_at)
     document = {

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,10 +52,15 @@ def list_(
         for id_, standing, letter in found
         if reason is None or letter.reason == reason
     ][:limit]
-    answer({"dead_letters": letters}, as_json, lambda console: _list(console, letters))
+    others = Counter(letter.reason for _, _, letter in found)
+    answer({"dead_letters": letters}, as_json, lambda console: _list(console, letters, others))
 
 
-def _list(console: Console, letters: list[dict[str, Any]]) -> None:
+def _list(console: Console, letters: list[dict[str, Any]], others: Counter[str]) -> None:
+    if not letters and others:
+        told = ", ".join(f"{reason} ({count:,})" for reason, count in sorted(others.items()))
+        console.print(f"no dead letters of that reason; there are {told}")
+        return
     if not letters:
         console.print("no dead letters: nothing was refused, or all was redriven")
         return

@@ -213,7 +213,7 @@ def schema(
             near = get_close_matches(type_, FAMILY_OF, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise typer.BadParameter(
-                f"the vocabulary has no type {type_!r}{hint} `leadflow schema` lists them."
+                f"the vocabulary has no type {type_!r}{hint}; `leadflow schema` lists them."
                 " An unknown type may be sent: it is kept, unscored"
             )
         _print_json(schema_of(type_))
