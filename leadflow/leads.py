@@ -51,6 +51,7 @@ def show(dossier: Dossier) -> dict[str, Any]:
         "lead_id": dossier.lead_id,
         "as_of": rfc3339(dossier.at),
         "stage": lead.stage,
+        "stage_as_decided": lead.stage,
         "stage_as_occurred": view.stage,
         "cycle": lead.cycle,
         "entered_at": None if lead.entered_at is None else rfc3339(lead.entered_at),
@@ -241,6 +242,7 @@ def explain(dossier: Dossier) -> dict[str, Any]:
     return {
         "lead_id": dossier.lead_id,
         "as_of": rfc3339(dossier.at),
+        "policy": dossier.policy.version,
         "score": score_document(found),
         "contributions": [
             {

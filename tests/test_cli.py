@@ -314,6 +314,8 @@ def test_a_bug_is_one_line_and_verbose_shows_where(
     [
         (("pipeline", "--by", "colour"), "cannot group by 'colour'"),
         (("pipeline", "--as-of", "yesterday"), "2026-01-05T09:30:00Z"),
+        (("pipeline", "--as-of", "2026-13-01"), "'2026-13-01' is no day of the calendar"),
+        (("funnel", "--steps", "won", "--from", "soon"), "for its start in UTC"),
         (("funnel", "--steps", "colour"), "neither a stage"),
         (("funnel", "--steps", "won[kind=demo]"), "has no fields"),
         (("funnel", "--steps", "captured,won", "--mode", "odd"), "unknown funnel mode"),

@@ -72,6 +72,7 @@ def test_an_explanation_tells_decay_and_caps_apart(leadflow: CommandLine) -> Non
     told = leadflow.json("lead", "explain", "ada@example.com", *NOW)
     pages = [one for one in told["contributions"] if one["rule"] == "page viewed"]
 
+    assert told["policy"] == leadflow.json("policy", "show", "--as-of", NOW[1])["policy"]
     assert sum(one["decayed"] for one in pages) == 20
     assert sum(one["cap_loss"] for one in pages) == 5
     assert sum(one["counted"] for one in pages) == 15

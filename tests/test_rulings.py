@@ -182,6 +182,7 @@ def test_one_lead_cannot_be_dismissed_against_itself(leadflow: CommandLine) -> N
 
 def test_a_ruling_needs_a_reason(leadflow: CommandLine) -> None:
     leadflow("lead", "merge", WORK, HOME, code=2)
+    leadflow("lead", "merge", WORK, HOME, "--reason", " ", code=2)
 
 
 def test_a_reason_that_the_contract_refuses_is_told_and_not_stored(leadflow: CommandLine) -> None:

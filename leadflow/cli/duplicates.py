@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from leadflow.rulings import Ruled
 
 Key = Annotated[str, typer.Argument(help="A lead: its id, an e-mail address, SYSTEM:ID, ...")]
-Reason = Annotated[str, typer.Option(help="Why; kept with the ruling.", metavar="TEXT")]
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("is blank; say why, for those who ask later")
+    return text
+
+
+Reason = Annotated[
+    str, typer.Option(help="Why; kept with the ruling.", metavar="TEXT", parser=_said)
+]
 By = Annotated[str | None, typer.Option(help="Who says so.", metavar="WHO")]
 
 

@@ -105,17 +105,7 @@ def instant_option(text: str) -> int:
 
     Raises typer.BadParameter.
     """
-    from consumers.normalise import instant
-
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        text += "T23:59:59.999999Z"
-    try:
-        return instant(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} {error}; write 2026-01-05T09:30:00Z, or a day such as 2026-01-05 for its end"
-            " in UTC"
-        ) from None
+    return _instant(text, "23:59:59.999999Z", "end")
 
 
 def start_option(text: str) -> int:
@@ -123,9 +113,20 @@ def start_option(text: str) -> int:
 
     Raises typer.BadParameter.
     """
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        text += "T00:00:00Z"
-    return instant_option(text)
+    return _instant(text, "00:00:00Z", "start")
+
+
+def _instant(text: str, time_of_day: str, what: str) -> int:
+    from consumers.normalise import instant
+
+    a_day = re.fullmatch(r"\d{4}-\d{2}-\d{2}", text)
+    try:
+        return instant(f"{text}T{time_of_day}" if a_day else text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} {error}; write 2026-01-05T09:30:00Z, or a day such as 2026-01-05 for its"
+            f" {what} in UTC"
+        ) from None
 
 
 def stage_option(text: str) -> str:
