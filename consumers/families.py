@@ -13,20 +13,10 @@ from consumers.contract import event_key
 from consumers.ledger import Batch, Conflict, Stored
 from domain.book import Rules
 from domain.corrections import MAILS, target_of
+from domain.decide import as_occurred, changed_verdicts, decide, mails_beside, merge, restate
 from domain.events import Event, Fact, Identifier
 from domain.identity import lead_id, linked, stream_of
-from domain.lead import (
-    Lead,
-    absorb,
-    as_occurred,
-    canonical,
-    changed_verdicts,
-    decide,
-    evolve,
-    mails_beside,
-    merge,
-    restate,
-)
+from domain.lead import Lead, absorb, canonical, evolve
 from domain.persons import Division, Watch
 
 SNAPSHOT_EVERY: Final = 1_000

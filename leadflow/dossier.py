@@ -13,6 +13,7 @@ from itertools import takewhile
 
 from domain.book import Rules, judged_alike
 from domain.corrections import effective
+from domain.decide import as_occurred
 from domain.events import (
     Decision,
     Event,
@@ -21,7 +22,7 @@ from domain.events import (
     PolicyPublished,
 )
 from domain.identity import known_by, lead_id
-from domain.lead import Lead, as_occurred, canonical, fold, fold_streams
+from domain.lead import Lead, canonical, fold, fold_streams
 from domain.ledger import Contribution, Ledger
 from domain.policy import Policy
 from domain.scoring import (

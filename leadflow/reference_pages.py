@@ -48,7 +48,10 @@ _VIEWS: Final = {
 _VIEW_COLUMNS: Final = {
     "lead_id": ("text", "Id of the lead; see v_pipeline"),
     "v_stages.dwell_seconds": ("integer", "Seconds between both; null while it is the stage"),
-    "v_decided.stage_as_occurred": ("text", "Stage code as in v_pipeline: late and corrected counted"),
+    "v_decided.stage_as_occurred": (
+        "text",
+        "Stage code as in v_pipeline: late and corrected counted",
+    ),
     "v_decided.is_different": ("boolean", "True where the two stages differ"),
     "v_touches.occurred_at": ("timestamp", "When it happened"),
     "v_conversions.converted_at": ("timestamp", "When it happened"),

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
 from domain.book import Rules
+from domain.decide import as_occurred
 from domain.events import Event, Fact, LeadMerged
-from domain.lead import as_occurred
 from projections.fill import Filler
 from projections.history import History
 from projections.setup import VERSION, create

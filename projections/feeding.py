@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from domain.book import Rules, judged_alike
 from domain.corrections import CORRECTIONS, effective
+from domain.decide import as_occurred, decide
 from domain.events import (
     ActorJudged,
     Event,
@@ -15,7 +16,7 @@ from domain.events import (
     judged_at,
 )
 from domain.identity import RULINGS, lead_id
-from domain.lead import as_occurred, canonical, decide, evolve
+from domain.lead import canonical, evolve
 from domain.persons import in_doubt, named
 from projections.rows import Rows
 from projections.view import StageDecision, View

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from domain.decide import decide
 from domain.events import (
     ActorJudged,
     Event,
@@ -10,7 +11,7 @@ from domain.events import (
     StageEntered,
     ThresholdCrossed,
 )
-from domain.lead import Lead, decide, evolve
+from domain.lead import Lead, evolve
 from domain.policy import Policy
 from tests.examples import POLICY
 

@@ -6,8 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.decay import Inactivity, Lasting, Linear, Window
+from domain.decide import decide
 from domain.events import Event, Fact, ThresholdCrossed
-from domain.lead import Lead, decide, evolve, fold
+from domain.lead import Lead, evolve, fold
 from domain.policy import DAY, POINT, EngagementRule, Policy
 from tests.examples import HOUR, START, fact, small_policy
 from tests.naive_score import any_policy, naive_engagement

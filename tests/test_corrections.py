@@ -21,8 +21,9 @@ from domain.corrections import (
     machine_acts,
     target_of,
 )
+from domain.decide import as_occurred, decide
 from domain.events import ActorJudged, Event, Fact, LeadRestated, StageEntered, ThresholdCrossed
-from domain.lead import Lead, as_occurred, canonical, decide, fold
+from domain.lead import Lead, canonical, fold
 from domain.policy import DAY
 from domain.scoring import engagement, score
 from leadflow.store.codec import decode, decode_lead, encode, encode_lead

@@ -2,8 +2,9 @@
 
 import pytest
 
+from domain.decide import decide
 from domain.events import Fact, LeadMerged, StageEntered
-from domain.lead import decide, evolve
+from domain.lead import evolve
 from tests.examples import (
     ACCEPTED,
     BOUGHT,

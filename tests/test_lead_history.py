@@ -6,8 +6,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.decide import as_occurred, decide, merge
 from domain.events import Event, Fact, LeadMerged, StageEntered
-from domain.lead import Lead, absorb, as_occurred, decide, evolve, fold, fold_streams, merge
+from domain.lead import Lead, absorb, evolve, fold, fold_streams
 from domain.stages import STAGES
 from tests.examples import (
     BOUGHT,

@@ -7,9 +7,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.corrections import VOIDED, corrections
+from domain.decide import as_occurred
 from domain.events import Fact, Identifier
 from domain.identity import MERGED, UNMERGED, known_by, lead_id, linked
-from domain.lead import as_occurred, canonical
+from domain.lead import canonical
 from domain.persons import Division, Watch, anchored, named, persons, verified_email
 from domain.policy import DAY
 from tests.examples import POLICY, START, fact, small_policy

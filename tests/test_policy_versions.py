@@ -18,8 +18,9 @@ from consumers.intake import Intake
 from consumers.ledger import Batch, Conflict
 from consumers.unpack import Record
 from domain.book import POLICY_STREAM, PolicyBook, judged_alike
+from domain.decide import decide
 from domain.events import Event, Fact, PolicyPublished, StageEntered, ThresholdCrossed
-from domain.lead import Lead, decide, evolve
+from domain.lead import Lead, evolve
 from domain.policy import DAY, Policy
 from domain.scoring import score
 from leadflow.dossier import open_dossier

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.corrections import CORRECTIONS
+from domain.decide import as_occurred
 from domain.events import Fact, StageEntered, ThresholdCrossed
 from domain.identity import RULINGS
-from domain.lead import as_occurred
 from leadflow.policies import load_policy
 from projections.as_of import as_of_engine
 from projections.digest import digests

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given as whatever
 from hypothesis import strategies as st
 
+from domain.decide import decide
 from domain.events import StageEntered
-from domain.lead import decide
 from domain.qualification import (
     ALIASES,
     BANT,

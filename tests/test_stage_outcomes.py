@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from domain.counts import COUNTS
+from domain.decide import decide
 from domain.events import Fact, StageEntered
 from domain.guards import GUARDS
-from domain.lead import Lead, decide
+from domain.lead import Lead
 from domain.policy import DAY
 from domain.stages import PACKS, STAGES, Pack
 from domain.vocabulary import FAMILY_OF

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from domain.decide import decide
 from domain.events import Fact, StageEntered
 from domain.guards import GUARDS
-from domain.lead import Lead, decide
+from domain.lead import Lead
 from domain.stages import (
     BEFORE_OPPORTUNITY,
     DEFAULT,

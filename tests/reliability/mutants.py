@@ -8,7 +8,8 @@ import pytest
 
 from consumers import families
 from consumers.ledger import Batch, Claim, Fenced, StoreUnavailable
-from domain.lead import Lead, decide
+from domain.decide import decide
+from domain.lead import Lead
 from leadflow.store import sqlite
 from leadflow.store.base import Transaction, write
 from leadflow.store.sqlite import SQLiteStore, SQLiteTransaction
