@@ -124,6 +124,13 @@ def test_merged_leads_are_one(leadflow: CommandLine) -> None:
     assert 1 == leadflow.json("duplicates", "list")["candidates"]
 
 
+def test_a_file_that_only_joins_leads_is_told_as_such(leadflow: CommandLine) -> None:
+    other = {"kind": "email", "value": HOME}
+    both = {"person": {"email": WORK}, "other": other}
+    file = leadflow.write("crm.jsonl", event("m", "lead.merged", "2026-03-09T09:00:00Z", both))
+    assert "; 1 leads fewer, which joined others (" in leadflow("ingest", file).stdout
+
+
 def test_merging_twice_is_merging_once(leadflow: CommandLine) -> None:
     leadflow("lead", "merge", WORK, HOME, *WHY)
     before = leadflow.json("digest")

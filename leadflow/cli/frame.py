@@ -100,6 +100,11 @@ def session(ctx: typer.Context) -> Session:
 # --- options ------------------------------------------------------------------------------------
 
 
+def new_leads(count: int) -> str:
+    """Return in words by how many leads there are more; fewer where more joined than came."""
+    return f"{count:,} new leads" if count >= 0 else f"{-count:,} leads fewer, which joined others"
+
+
 def instant_option(text: str) -> int:
     """Return the instant of an option, microseconds UTC; a day means its end, in UTC.
 

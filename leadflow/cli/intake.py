@@ -16,6 +16,7 @@ from leadflow.cli.frame import (
     Session,
     answer,
     complain,
+    new_leads,
     note,
     session,
     stopping,
@@ -114,7 +115,7 @@ def _show(console: Console, outcome: "Outcome", seconds: float) -> None:
     rate = int(outcome.read / max(seconds, 0.001))
     console.print(
         f"{outcome.read:,} read, {outcome.accepted:,} accepted, {outcome.duplicates:,} duplicates,"
-        f" {outcome.dead_letters:,} refused; {outcome.leads - outcome.merged:,} new leads"
+        f" {outcome.dead_letters:,} refused; {new_leads(outcome.leads - outcome.merged)}"
         f" ({seconds:.1f} s, {rate:,}/s)"
     )
     console.print("Next: leadflow pipeline", style="dim")

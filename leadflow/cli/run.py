@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.frame import AsJson, Progress, Session, answer, note, session, stopping
+from leadflow.cli.frame import (
+    AsJson,
+    Progress,
+    Session,
+    answer,
+    new_leads,
+    note,
+    session,
+    stopping,
+)
 
 if TYPE_CHECKING:
     from consumers.intake import Outcome
@@ -102,7 +111,7 @@ def _show(console: Console, document: dict[str, Any], then: str = "project") -> 
     console.print(
         f"{document['read']:,} read, {document['accepted']:,} accepted,"
         f" {document['duplicates']:,} duplicates, {document['dead_letters']:,} refused;"
-        f" {document['leads']:,} new leads ({document['seconds']:.1f} s)"
+        f" {new_leads(document['leads'])} ({document['seconds']:.1f} s)"
     )
     then = "dead-letters list" if document["dead_letters"] else then
     console.print(f"Next: leadflow {then}", style="dim")
