@@ -10,7 +10,7 @@ import pytest
 
 from domain.events import Fact
 from leadflow.rulings import SOURCE, latest_rulings, ruling_event
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, event
 from tests.examples import POLICY
 
 FORMS = {"specversion": "1.0", "source": "/forms", "type": "demo.requested"}
