@@ -309,12 +309,15 @@ def forecast(dossier: Dossier) -> dict[str, Any]:
     ``days`` are counted from ``as_of``, rounded to three decimals; ``at`` is exact. Both are null
     for a threshold that will never be crossed.
     """
+    score, policy = dossier.score(), dossier.policy
+    # The lead was left in the band or out of it by its latest fact; since then its points faded.
+    least = policy.band_floor if dossier.decided.hot else policy.mql_engagement
     return {
         "lead_id": dossier.lead_id,
         "as_of": rfc3339(dossier.at),
-        "policy": dossier.policy.version,
-        "score": score_document(dossier.score()),
-        "in_band": dossier.decided.hot,
+        "policy": policy.version,
+        "score": score_document(score),
+        "in_band": score.engagement >= least,
         "thresholds": [
             {
                 "threshold": one.threshold,

@@ -31,7 +31,9 @@ pipeline = read_model(
     number("prospect_events", "Events in which the person acted, or the producer does not say who"),
     number("rep_events", "Events in which a rep acted"),
     number("machine_events", "Events in which a machine acted"),
-    number("is_hot", "1 while the engagement is in the band above the MQL threshold, else 0"),
+    number(
+        "is_hot", "1 when the engagement was in the band of the MQL at the latest event, else 0"
+    ),
     text("owner", "Who works the lead now"),
     number("touches", "Touches of marketing or sales, before runs are made one"),
     instant("first_touch_at_us", "When the first touch happened", null=True),

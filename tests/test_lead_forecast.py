@@ -55,6 +55,7 @@ def test_at_the_instant_foretold_the_engagement_is_on_the_other_side(
     then = leadflow.json("lead", "forecast", "ada@example.com", "--as-of", at)
 
     assert then["score"]["engagement"] < 45
+    assert not then["in_band"]
     assert not next(one["reached"] for one in then["thresholds"] if one["points"] == 45)
     assert all(one["at"] is None for one in then["thresholds"] if not one["reached"])
 
