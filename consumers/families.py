@@ -15,7 +15,7 @@ from domain.book import Rules
 from domain.corrections import MAILS, target_of
 from domain.decide import as_occurred, changed_verdicts, decide, mails_beside, merge, restate
 from domain.events import Event, Fact, Identifier
-from domain.identity import lead_id, linked, stream_of
+from domain.identity import MERGED, lead_id, linked, stream_of
 from domain.lead import Lead, absorb, canonical, evolve
 from domain.persons import Division, Watch
 
@@ -265,7 +265,10 @@ class Families:
         if ending is None:  # another worker told more of it than is remembered here
             raise Conflict(f"lead {other} has changed since it was read")
         self._touched.pop(other, None)
-        goes_on, ends = merge(family.lead, lead, ending.lead, other, fact, rules)
+        rule = "ruling" if fact.type == MERGED else "shared_identifier"
+        if not ending.identifiers or not family.identifiers:
+            rule = "correction"
+        goes_on, ends = merge(family.lead, lead, ending.lead, other, fact, rules, rule)
         family.versions[lead] += 1
         ending.versions[other] += 1
         batch.events.append((lead, family.versions[lead], goes_on))

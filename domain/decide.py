@@ -234,11 +234,17 @@ def _next_move(candidates: tuple[Move, ...], case: Case) -> Move | None:
 
 
 def merge(
-    lead: Lead, lead_id: str, other: Lead, other_id: str, fact: Fact, rules: Rules
+    lead: Lead,
+    lead_id: str,
+    other: Lead,
+    other_id: str,
+    fact: Fact,
+    rules: Rules,
+    rule: str = "shared_identifier",
 ) -> tuple[LeadMerged, LeadMerged]:
-    """Return the decisions, for the stream of *lead* and of *other*, that the two are one person.
+    """Return the decisions, for the stream of *lead* and of *other*, that the two belong together.
 
-    *fact* carries identifiers of both. The stage is the one that the facts of both lead to.
+    *fact* carries identifiers of both, or corrects what is on one; *rule* names which. The stage is the one that the facts of both lead to.
     """
     union, _ = as_occurred([*lead.facts, *other.facts], rules)
     goes_on = LeadMerged(
@@ -247,7 +253,7 @@ def merge(
         **_told(union),
         at=fact.at,
         recorded_at=fact.recorded_at,
-        rule="shared_identifier",
+        rule=rule,
         policy=rules.at(fact.recorded_at).version,
         source=fact.source,
         id=fact.id,

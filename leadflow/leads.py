@@ -288,8 +288,13 @@ def _stage_entered(dossier: Dossier) -> StageEntered | None:
         and decision.at == lead.entered_at
         and decision.cycle == lead.cycle
     ]
-    if candidates or lead.stage is None:
-        return candidates[-1] if candidates else None
+    if lead.stage is None:
+        return None
+    if candidates:
+        # of several at one instant, on the streams of leads that became one, the one that counted
+        told = {(one.source, one.id) for events in dossier.occurred for one in events[1:]}
+        counted = [one for one in candidates if (one.source, one.id) in told]
+        return (counted or candidates)[-1]
     # A merge took the stage from the facts of both leads: they say what led to it.
     entries = [
         event

@@ -168,6 +168,8 @@ def _decision(decision: dict[str, Any]) -> str:
     if decision["type"] == "lead.stage_entered":
         return f"→ {decision['stage']} ({decision['rule']})"
     if decision["type"] == "lead.merged":
+        if decision["rule"] == "correction":
+            return "what is corrected was found"
         return "two leads became one"
     if "of" in decision:
         return f"{decision['of']['id']} by {decision['actor'] or 'whoever was reported'}"
