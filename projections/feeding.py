@@ -39,8 +39,12 @@ def views_of(
     are those of the leads. *joined* is false where facts may be missing that joined the others.
     """
     people = people_in(histories, rules, joined=joined)
-    unsettled = any(unsettles(event) for events in histories for event in events)
-    decision = decided_in(histories)
+    unsettled = False
+    for events in histories:
+        for event in events:
+            if unsettles(event):
+                unsettled = True
+                break
     views = []
     for identifier, part in people:
         view = View(0, streams)
@@ -64,7 +68,7 @@ def views_of(
             if identifier is not None:
                 view.lead_id = lead_id(identifier)
             if len(people) == 1:
-                view.decision = decision
+                view.decision = decided_in(histories)
         view.settle(rows)
         views.append(view)
     return views
