@@ -150,7 +150,7 @@ def _person(
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return what identifies the person and is personal, and what only describes."""
     keys: list[list[str]] = []
-    if subject is not None:
+    if subject is not None and not normalise.is_nobody(subject):
         keys.append([f"subject:{source}", subject])
     person: dict[str, Any] = {"keys": keys}
     traits: dict[str, Any] = {}
@@ -231,14 +231,14 @@ def _add_keys(keys: list[list[str]], person: dict[str, Any], country: str | None
         number = normalise.phone(person["phone"], country)
         if number is not None:
             keys.append(["phone", number])
-    if "anonymous_id" in person:
+    if "anonymous_id" in person and not normalise.is_nobody(person["anonymous_id"]):
         keys.append(["anonymous_id", person["anonymous_id"]])
     external = person.get("external_ids")
     if external is not None:
         ids: dict[str, str] = {}
         for system, value in external.items():
             name, text = system.strip(), "" if value is None else str(value).strip()
-            if name and text:
+            if name and text and not normalise.is_nobody(text):
                 ids[name] = text
         if ids:
             person["external_ids"] = ids

@@ -52,6 +52,11 @@ class Family:
     """Whether its people were decided one by one, so that ``lead`` stands for none of them."""
 
     @property
+    def leads(self) -> int:
+        """Return how many leads the family is; what carries no identifier is none."""
+        return self.people if self.identifiers else 0
+
+    @property
     def people(self) -> int:
         """Return how many people the family is."""
         return 1 if self.division is None else max(1, self.division.count)
@@ -180,8 +185,9 @@ class Families:
         family = self.live.get(lead)
         if family is None:
             family = self._remember(lead, Stored(Lead(), {lead: 0}), rules)
-            self.opened += bool(one.keys)
+        before = family.leads
         for other in others:
+            before += self.live[other].leads if other in self.live else 0
             self._join(lead, family, other, one.fact, batch, rules)
         self._touched[lead] = family
         for key in unknown:
@@ -200,6 +206,9 @@ class Families:
         else:
             policy = rules.at(one.fact.recorded_at)
             self._append(lead, family, one, decide(family.lead, one.fact, policy), batch)
+        more = family.leads - before
+        self.opened += max(0, more)
+        self.merged -= min(0, more)
 
     def _tell_apart(
         self, lead: str, family: Family, one: Incoming, batch: Batch, rules: Rules
@@ -208,11 +217,10 @@ class Families:
 
         Where it is, each is decided as it occurred: their decisions lie on shared streams.
         """
-        fact, before = one.fact, family.people
-        part = None if family.division is None or before == 1 else family.division.add(fact)
+        fact, division = one.fact, family.division
+        part = None if division is None or family.people == 1 else division.add(fact)
         if part is None:
             family.division = Division(canonical([*family.lead.facts, fact]), rules)
-            self.opened += max(0, family.people - before)
             part = next(part for part in family.division.parts.values() if fact in part)
         if family.people == 1 and not family.divided:
             policy = rules.at(fact.recorded_at)
@@ -268,7 +276,9 @@ class Families:
         rule = "ruling" if fact.type == MERGED else "shared_identifier"
         if not ending.identifiers or not family.identifiers:
             rule = "correction"
-        goes_on, ends = merge(family.lead, lead, ending.lead, other, fact, rules, rule)
+        # what several people are together nobody asks, and it would be worked out for each of them
+        known = family.lead if family.divided or ending.divided else None
+        goes_on, ends = merge(family.lead, lead, ending.lead, other, fact, rules, rule, known)
         family.versions[lead] += 1
         ending.versions[other] += 1
         batch.events.append((lead, family.versions[lead], goes_on))
@@ -287,7 +297,6 @@ class Families:
         family.watch.join(ending.watch)
         family.division = None
         family.divided = family.divided or ending.divided
-        self.merged += bool(ending.identifiers)
         batch.merged = [
             (stream, lead if owner == other else owner) for stream, owner in batch.merged
         ]

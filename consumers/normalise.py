@@ -72,6 +72,29 @@ def _any_email(value: str) -> str:
     return found.normalized.lower()
 
 
+NOBODY: Final = frozenset(
+    (
+        "(null)",
+        "00000000-0000-0000-0000-000000000000",
+        "[object object]",
+        "anonymous",
+        "guest",
+        "n/a",
+        "nan",
+        "none",
+        "null",
+        "undefined",
+        "unknown",
+    )
+)
+"""What programs write where they have no identifier: it would make one person of thousands."""
+
+
+def is_nobody(value: str) -> bool:
+    """Return whether *value* stands for the lack of an identifier."""
+    return len(value) <= 36 and value.lower() in NOBODY
+
+
 @lru_cache(maxsize=65536)
 def phone(value: str, country: str | None) -> str | None:
     """Return the number in E.164, read with *country* (ISO 3166-1) as the hint.

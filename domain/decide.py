@@ -241,12 +241,14 @@ def merge(
     fact: Fact,
     rules: Rules,
     rule: str = "shared_identifier",
+    known: Lead | None = None,
 ) -> tuple[LeadMerged, LeadMerged]:
     """Return the decisions, for the stream of *lead* and of *other*, that the two belong together.
 
-    *fact* carries identifiers of both, or corrects what is on one; *rule* names which. The stage is the one that the facts of both lead to.
+    *fact* carries identifiers of both, or corrects what is on one; *rule* names which.
+    *known* is what they are told to be together, where somebody has worked it out. The stage is the one that the facts of both lead to.
     """
-    union, _ = as_occurred([*lead.facts, *other.facts], rules)
+    union = as_occurred([*lead.facts, *other.facts], rules)[0] if known is None else known
     goes_on = LeadMerged(
         other=other_id,
         into=None,
