@@ -249,6 +249,10 @@ class Families:
             found = [self._stream_of_correction(one.fact, event_key(*target), batch)]
         elif not found:
             found = [lead_id(one.keys[0]) if one.keys else stream_of(one.fact)]
+        elif len(found) > 1:  # few facts go to many, not many to few
+            found.sort(
+                key=lambda lead: -len(self.live[lead].lead.facts) if lead in self.live else 0
+            )
         if self._awaited and (waiting := self._awaited.get(one.key)) is not None:
             batch.waiting = [(key, stream) for key, stream in batch.waiting if key != one.key]
             waiting = self._alias.get(waiting, waiting)
@@ -276,6 +280,7 @@ class Families:
         rule = "ruling" if fact.type == MERGED else "shared_identifier"
         if not ending.identifiers or not family.identifiers:
             rule = "correction"
+        division = self._united(family, ending, rules)
         # what several people are together nobody asks, and it would be worked out for each of them
         known = family.lead if family.divided or ending.divided else None
         goes_on, ends = merge(family.lead, lead, ending.lead, other, fact, rules, rule, known)
@@ -295,7 +300,7 @@ class Families:
         family.versions |= ending.versions
         family.identifiers |= ending.identifiers
         family.watch.join(ending.watch)
-        family.division = None
+        family.division = division
         family.divided = family.divided or ending.divided
         batch.merged = [
             (stream, lead if owner == other else owner) for stream, owner in batch.merged
@@ -312,6 +317,14 @@ class Families:
         for identifier in ending.identifiers:
             self.lead_of[identifier] = lead
             batch.moved.append((*identifier, lead))
+
+    def _united(self, family: Family, ending: Family, rules: Rules) -> Division | None:
+        """Return the people of two families, as far as nothing joins them yet; None: not known."""
+        large, small = (family, ending) if family.divided else (ending, family)
+        if not large.divided or large.division is None or not small.lead.facts:
+            return None
+        division = small.division or Division(canonical(small.lead.facts), rules)
+        return large.division if large.division.join(division) else None
 
     def _append(
         self, lead: str, family: Family, one: Incoming, events: Iterable[Event], batch: Batch

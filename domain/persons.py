@@ -252,10 +252,28 @@ class Division:
         part.append(fact)
         return part
 
+    def join(self, other: "Division") -> bool:
+        """Take in the people of another family, which shares no identifier with this one.
+
+        False where the families have to be divided together, since a correction of the one may be
+        about the other, or another policy judges it.
+        """
+        apart = (self._awaited, other._awaited)  # noqa: SLF001 - of its own class
+        if any(apart) or None in self.parts or None in other.parts:
+            return False
+        if self._policy is not other._policy:  # noqa: SLF001 - the same
+            return False
+        self._groups.update(other._groups)  # noqa: SLF001 - the same
+        self._verified |= other._verified  # noqa: SLF001 - the same
+        self._last = max(self._last, other._last)  # noqa: SLF001 - the same
+        for name in ("_pairs", "_claims", "_targets", "parts"):
+            getattr(self, name).update(getattr(other, name))
+        return True
+
     @property
     def count(self) -> int:
         """Return how many people there are."""
-        return sum(place is not None for place in self.parts)
+        return len(self.parts) - (None in self.parts)
 
     def known_by(self, place: Identifier | None) -> Identifier | None:
         """Return the identifier by which the person at *place* was first known."""
@@ -396,6 +414,11 @@ class _Groups:
             if type_ == UNMERGED:
                 self._foes[one].add(other)
                 self._foes[other].add(one)
+
+    def update(self, other: "_Groups") -> None:
+        """Add the sets of *other*, none of whose identifiers is here."""
+        for name in ("_parent", "_members", "_unique", "_strong", "_foes"):
+            getattr(self, name).update(getattr(other, name))
 
     def knows(self, key: Identifier) -> bool:
         """Return whether *key* is in some set."""

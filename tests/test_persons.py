@@ -1,6 +1,7 @@
 """Who is who in a family: the facts divide it, whatever came first."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -394,6 +395,43 @@ def test_a_division_that_takes_in_facts_is_the_one_made_anew(facts: Facts) -> No
             assert {place and division.known_by(place) for place in division.parts} == {
                 place and anew.known_by(place) for place in anew.parts
             }
+
+
+def elsewhere(one: Fact) -> Fact:
+    """Return *one* as a fact of other people: nothing it names is named by the first."""
+    person = one.person and {
+        name: [[kind, f"{value}'"] for kind, value in told]
+        if name == "keys"
+        else [told[0], f"{told[1]}'"]
+        if name == "other"
+        else told
+        for name, told in one.person.items()
+    }
+    data = dict(one.data or {})
+    if "event_id" in data:
+        data["event_id"] += "'"
+    return replace(one, id=f"{one.id}'", person=person, data=data)
+
+
+@settings(max_examples=200)
+@given(everything, everything, st.sampled_from(KEYS), st.sampled_from(KEYS))
+def test_divisions_of_families_without_a_common_identifier_join(
+    facts: Facts, others: Facts, one: Identifier, other: Identifier
+) -> None:
+    others = [elsewhere(fact_) for fact_ in others]
+    if not facts or not others:
+        return
+    division = Division(canonical(facts), POLICY)
+    if not division.join(Division(canonical(others), POLICY)):
+        return
+    whole = canonical([*facts, *others])
+    anew = Division(whole, POLICY)
+    assert ids(list(division.parts.values())) == ids(list(anew.parts.values()))
+    link = seen(20, *_held([one]), (other[0], f"{other[1]}'"))
+    if one[0] == other[0] or division.add(link) is None:
+        return
+    anew = Division([*whole, link], POLICY)
+    assert ids(list(division.parts.values())) == ids(list(anew.parts.values()))
 
 
 def test_a_person_alone_may_look_like_two() -> None:
