@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 
-from consumers.contract import FAMILIES, TYPES, parse, record_key
+from consumers.contract import FAMILIES, TYPES, Malformed, parse, record_key
 from domain.corrections import CORRECTIONS
 from domain.vocabulary import FAMILY_OF, LEADLESS
 from tests.contract_events import (
@@ -320,3 +320,14 @@ def test_the_key_of_nonsense_is_no_error() -> None:
     assert record_key({}) == ""
     assert record_key({"data": 3, "subject": 4, "source": "/s"}) == "/s"
     assert record_key({"data": {"person": {"email": "not one ", "phone": 3}}}) == "not one"
+
+
+@pytest.mark.parametrize("nobody", ["null", "Undefined", "[object Object]", "anonymous"])
+def test_what_programs_write_for_nobody_is_no_identifier(nobody: str) -> None:
+    person = {"email": "ada@example.com", "anonymous_id": nobody, "external_ids": {"crm": nobody}}
+    sent = event("page.viewed", {"person": person}, subject=nobody)
+
+    assert read(sent).fact.keys == (("email", "ada@example.com"),)
+    assert record_key(sent) == "ada@example.com"
+    with pytest.raises(Malformed, match="nothing in it identifies a person"):
+        read(event("page.viewed", {"person": {"anonymous_id": nobody}}))
