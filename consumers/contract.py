@@ -139,7 +139,7 @@ def record_key(event: Mapping[str, Any]) -> str:
     event is for ``parse`` to say.
     """
     for text in _key_candidates(event):
-        if isinstance(text, str) and text.strip() and not normalise.is_nobody(text.strip()):
+        if isinstance(text, str) and text.strip():
             return text.strip()
     return ""
 

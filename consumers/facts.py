@@ -150,7 +150,7 @@ def _person(
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return what identifies the person and is personal, and what only describes."""
     keys: list[list[str]] = []
-    if subject is not None and not normalise.is_nobody(subject):
+    if subject is not None:
         keys.append([f"subject:{source}", subject])
     person: dict[str, Any] = {"keys": keys}
     traits: dict[str, Any] = {}

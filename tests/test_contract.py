@@ -325,9 +325,9 @@ def test_the_key_of_nonsense_is_no_error() -> None:
 @pytest.mark.parametrize("nobody", ["null", "Undefined", "[object Object]", "anonymous"])
 def test_what_programs_write_for_nobody_is_no_identifier(nobody: str) -> None:
     person = {"email": "ada@example.com", "anonymous_id": nobody, "external_ids": {"crm": nobody}}
-    sent = event("page.viewed", {"person": person}, subject=nobody)
 
-    assert read(sent).fact.keys == (("email", "ada@example.com"),)
-    assert record_key(sent) == "ada@example.com"
+    assert read(event("page.viewed", {"person": person})).fact.keys == (
+        ("email", "ada@example.com"),
+    )
     with pytest.raises(Malformed, match="nothing in it identifies a person"):
         read(event("page.viewed", {"person": {"anonymous_id": nobody}}))
