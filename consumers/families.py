@@ -14,10 +14,11 @@ from consumers.ledger import Batch, Conflict, Stored
 from domain.book import Rules
 from domain.corrections import MAILS, target_of
 from domain.decide import as_occurred, changed_verdicts, decide, mails_beside, merge, restate
-from domain.events import Event, Fact, Identifier
+from domain.events import Event, Fact, Identifier, canonical
 from domain.identity import MERGED, lead_id, linked, stream_of
-from domain.lead import Lead, absorb, canonical, evolve
-from domain.persons import Division, Watch
+from domain.lead import Lead, absorb, evolve
+from domain.persons import Division
+from domain.watch import Watch
 
 SNAPSHOT_EVERY: Final = 1_000
 """Events of a lead between snapshots; shorter histories fold in a few milliseconds."""

@@ -20,9 +20,10 @@ from domain.events import (
     Fact,
     LeadMerged,
     PolicyPublished,
+    canonical,
 )
 from domain.identity import known_by, lead_id
-from domain.lead import Lead, canonical, fold, fold_streams
+from domain.lead import Lead, fold, fold_streams
 from domain.ledger import Contribution, Ledger
 from domain.policy import Policy
 from domain.scoring import (

@@ -15,7 +15,7 @@ _HONORIFICS: Final = frozenset(
     """
     mr mrs ms miss mx sir dr prof professor ing herr frau hr fr dipl mag mme mlle monsieur madame
     sr sra don dona dott sig signor signora jr phd md mba bsc msc esq ii iii
-    """.split()  # noqa: SIM905 - a table of words reads better unquoted
+    """.split()
 )
 _CJK_HONORIFICS: Final = (
     "先生",
@@ -45,13 +45,13 @@ _ROLES: Final = frozenset(
     informacion invoice invoices it jobs kontakt legal mail marketing media newsletter news no-reply
     noreply office order orders postmaster press presse privacy purchasing reception rechnung sales
     sekretariat service services shop support team tech test vertrieb webmaster
-    """.split()  # noqa: SIM905 - a table of words reads better unquoted
+    """.split()
 )
 _LEGAL_FORMS: Final = frozenset(
     """
     ab ag as asa bv co company corp corporation gmbh inc incorporated kg kk limited llc llp ltd mbh
     nv oy plc pty sa sarl sas se sl spa srl the
-    """.split()  # noqa: SIM905 - a table of words reads better unquoted
+    """.split()
 )
 _CJK_FORMS: Final = re.compile(r"株式会社|有限会社|合同会社|주식회사|有限公司|\(株\)|\(有\)|\(주\)")
 

@@ -17,10 +17,9 @@ from sqlalchemy import Connection, or_, select
 from consumers.contract import parse
 from consumers.unpack import Record
 from domain.corrections import VOIDED, corrections
-from domain.events import FACT_TOPIC, Fact, Identifier, OrderKey
+from domain.events import FACT_TOPIC, Fact, Identifier, OrderKey, canonical
+from domain.groups import anchored
 from domain.identity import MERGED, RULINGS, UNMERGED, lead_id, others_of, precedence
-from domain.lead import canonical
-from domain.persons import anchored
 from domain.policy import Policy
 from leadflow.dossier import LeadUnknown
 from leadflow.duplicates import Person, people_of

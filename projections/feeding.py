@@ -13,11 +13,13 @@ from domain.events import (
     LeadMerged,
     LeadRestated,
     StageEntered,
+    canonical,
     judged_at,
 )
 from domain.identity import RULINGS, lead_id
-from domain.lead import canonical, evolve
-from domain.persons import in_doubt, named
+from domain.lead import evolve
+from domain.persons import named
+from domain.watch import in_doubt
 from projections.rows import Rows
 from projections.view import StageDecision, View
 

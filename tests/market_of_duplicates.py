@@ -31,15 +31,13 @@ _TAILS: Final = (
 )
 FAMILY: Final = tuple(head + tail for head in _HEADS for tail in _TAILS)
 JAPANESE_FAMILY: Final = tuple(
-    "山田 佐藤 鈴木 高橋 田中 伊藤 渡辺 中村 小林 加藤 吉田 山本 松本 井上 木村 清水 斎藤 阿部 池田 橋本".split()  # noqa: SIM905 - a table
+    "山田 佐藤 鈴木 高橋 田中 伊藤 渡辺 中村 小林 加藤 吉田 山本 松本 井上 木村 清水 斎藤 阿部 池田 橋本".split()
 )
 JAPANESE_GIVEN: Final = tuple(
-    "太郎 花子 健一 美咲 大輔 陽子 翔太 真由美 拓也 由紀子 直樹 恵子 亮 葵 蓮 結衣 誠 桜 隆 愛".split()  # noqa: SIM905 - a table
+    "太郎 花子 健一 美咲 大輔 陽子 翔太 真由美 拓也 由紀子 直樹 恵子 亮 葵 蓮 結衣 誠 桜 隆 愛".split()
 )
-KOREAN_FAMILY: Final = tuple("김 이 박 최 정 강 조 윤 장 임".split())  # noqa: SIM905 - a table
-KOREAN_GIVEN: Final = tuple(
-    "민수 서연 지훈 예은 도윤 하은 준서 수아 시우 지우 현우 유진".split()  # noqa: SIM905 - a table
-)
+KOREAN_FAMILY: Final = tuple("김 이 박 최 정 강 조 윤 장 임".split())
+KOREAN_GIVEN: Final = tuple("민수 서연 지훈 예은 도윤 하은 준서 수아 시우 지우 현우 유진".split())
 PRIVATE: Final = ("example.com", "example.net", "example.org")
 COMPANIES: Final = 600
 

@@ -24,8 +24,7 @@ from domain.consent import (
     consents,
     may,
 )
-from domain.events import Fact, PolicyPublished
-from domain.lead import canonical
+from domain.events import Fact, PolicyPublished, canonical
 from domain.policy import ConsentRules, Policy
 from projections.consents import consents as table
 from projections.pipeline import pipeline

@@ -22,8 +22,16 @@ from domain.corrections import (
     target_of,
 )
 from domain.decide import as_occurred, decide
-from domain.events import ActorJudged, Event, Fact, LeadRestated, StageEntered, ThresholdCrossed
-from domain.lead import Lead, canonical, fold
+from domain.events import (
+    ActorJudged,
+    Event,
+    Fact,
+    LeadRestated,
+    StageEntered,
+    ThresholdCrossed,
+    canonical,
+)
+from domain.lead import Lead, fold
 from domain.policy import DAY
 from domain.scoring import engagement, score
 from leadflow.store.codec import decode, decode_lead, encode, encode_lead

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from domain.corrections import CORRECTIONS, MAILS, effective
 from domain.decide import as_occurred, decide
-from domain.events import Event, Fact, PolicyPublished, StageEntered, ThresholdCrossed
-from domain.lead import Lead, canonical, evolve, fold
+from domain.events import Event, Fact, PolicyPublished, StageEntered, ThresholdCrossed, canonical
+from domain.lead import Lead, evolve, fold
 from domain.policy import DAY, EngagementRule, Policy
 from domain.scoring import engagement
 from domain.stages import MOVES, STAGES

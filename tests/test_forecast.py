@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 from domain.decay import Inactivity, Lasting, Linear, Window
-from domain.events import Fact
+from domain.events import Fact, canonical
 from domain.forecast import SECOND, Forecast, forecast
-from domain.lead import canonical
 from domain.ledger import Ledger
 from domain.policy import DAY, POINT, EngagementRule, Policy
 from tests.examples import START, fact, small_policy

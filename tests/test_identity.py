@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import Fact, Identifier
+from domain.events import Fact, Identifier, canonical
 from domain.identity import LEAD_NAMESPACE, known_by, lead_id, precedence, stream_of
-from domain.lead import canonical
 from tests.examples import fact, person
 
 GOLDEN = [

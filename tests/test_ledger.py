@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from domain.decay import Inactivity, Lasting, Linear, Window
 from domain.decide import decide
-from domain.events import Fact
-from domain.lead import Lead, canonical, evolve
+from domain.events import Fact, canonical
+from domain.lead import Lead, evolve
 from domain.ledger import Ledger, gains_and_losses, ledger_of
 from domain.policy import DAY, FULL, POINT, EngagementRule, Policy
 from domain.scoring import contributions, engagement

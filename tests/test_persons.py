@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from domain.corrections import VOIDED, corrections
 from domain.decide import as_occurred
-from domain.events import Fact, Identifier
+from domain.events import Fact, Identifier, canonical
+from domain.groups import anchored, verified_email
 from domain.identity import MERGED, UNMERGED, known_by, lead_id, linked
-from domain.lead import canonical
-from domain.persons import Division, Watch, anchored, named, persons, verified_email
+from domain.persons import Division, named, persons
 from domain.policy import DAY
+from domain.watch import Watch
 from tests.examples import POLICY, START, fact, small_policy
 
 Facts = Sequence[Fact]

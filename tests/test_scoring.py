@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.decay import decay, divide
-from domain.events import Fact
-from domain.lead import canonical
+from domain.events import Fact, canonical
 from domain.ledger import Contribution, gains_and_losses
 from domain.policy import DAY, FULL, POINT, EngagementRule, FitRule, Policy
 from domain.scoring import (

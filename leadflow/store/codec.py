@@ -16,9 +16,10 @@ from domain.events import (
     Event,
     Fact,
     PolicyPublished,
+    canonical,
     topic_of,
 )
-from domain.lead import Lead, canonical
+from domain.lead import Lead
 
 _encode = msgspec.json.Encoder().encode
 _decode_fact = msgspec.json.Decoder(Fact).decode

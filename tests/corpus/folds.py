@@ -16,8 +16,8 @@ from typing import Any, Final
 from domain.book import POLICY_STREAM, Rules
 from domain.corrections import effective
 from domain.decide import as_occurred
-from domain.events import DECISION_TOPICS, Event, Fact, PolicyPublished, topic_of
-from domain.lead import Lead, canonical, fold_streams
+from domain.events import DECISION_TOPICS, Event, Fact, PolicyPublished, canonical, topic_of
+from domain.lead import Lead, fold_streams
 from domain.ledger import Contribution
 from domain.persons import named
 from domain.policy import DAY

@@ -16,9 +16,9 @@ import msgspec
 from consumers.unpack import Record
 from domain.corrections import corrections, effective, target_of
 from domain.decide import as_occurred
-from domain.events import Event, Fact
+from domain.events import Event, Fact, canonical
 from domain.identity import lead_id, linked, stream_of
-from domain.lead import Lead, canonical
+from domain.lead import Lead
 from domain.persons import named, persons
 from domain.policy import Policy
 from domain.scoring import score

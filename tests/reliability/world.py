@@ -19,8 +19,7 @@ from consumers.ledger import Batch, Claim, Conflict, Fenced, StoreUnavailable
 from consumers.unpack import Record
 from domain.admission import REJECTED, refusal
 from domain.corrections import corrections
-from domain.events import Event
-from domain.lead import canonical
+from domain.events import Event, canonical
 from leadflow.store import faults, migrate, open_store
 from leadflow.store.base import Store
 from projections.runner import Runner
