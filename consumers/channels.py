@@ -21,7 +21,7 @@ SEARCH_ENGINES: Final = frozenset(
     rambler.ru seznam.cz so.com sogou.com startpage.com startsiden.no suche.info swisscows.com
     t-online.de virgilio.it webcrawler.com yahoo.com yandex.com yandex.ru ya.ru yep.com you.com
     zapmeta.com zoom.info
-    """.split()  # noqa: SIM905 - a table of hosts reads better unquoted
+    """.split()
 )
 """Registrable domains of search engines."""
 
@@ -32,7 +32,7 @@ NOT_SEARCH: Final = frozenset(
     """
     accounts calendar chat classroom cloud disk docs drive groups keep mail meet sheets sites
     slides workspace
-    """.split()  # noqa: SIM905 - as above
+    """.split()
 )
 """First labels under which the owner of an engine runs something else: ``mail.google.com``."""
 
@@ -48,7 +48,7 @@ SOCIAL_NETWORKS: Final = frozenset(
     t.co t.me telegram.me telegram.org threads.com threads.net tiktok.com tumblr.com twitch.tv
     twitter.com viadeo.com vimeo.com vk.com wa.me wechat.com weibo.cn weibo.com whatsapp.com
     x.com xiaohongshu.com xing.com yammer.com youtu.be youtube.com zhihu.com
-    """.split()  # noqa: SIM905 - as above
+    """.split()
 )
 """Registrable domains (and one host) of social networks."""
 
@@ -58,7 +58,7 @@ SOCIAL_NAMES: Final = frozenset(
     linkedin linkedin_ads linkedinads lnkd mastodon meta meta_ads metaads pinterest quora reddit
     reddit_ads snap snapchat telegram threads tiktok tiktok_ads tiktokads tumblr twitch twitter
     twitter_ads vk wechat weibo whatsapp x x_ads xing youtube zhihu
-    """.split()  # noqa: SIM905 - as above
+    """.split()
 )
 """What ``source`` calls a social network where it gives no host."""
 

@@ -22,7 +22,7 @@ Parts = tuple[str, str | None, dict[str, str] | None, _Object, _Object, _Object]
 
 
 _TOUCH: Final = frozenset(
-    "channel source medium campaign content term click_id referrer page party".split()  # noqa: SIM905 - a table
+    "channel source medium campaign content term click_id referrer page party".split()
 )
 _TRAITS: Final = frozenset({"title", "seniority", "region"})
 _RAW: Final = frozenset({"email", "phone", "anonymous_id", "external_ids", "name"})
@@ -130,9 +130,9 @@ def _touch(block: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
         if value is None:
             continue
         if name in _TOUCH:
-            value = value.strip()  # noqa: PLW2901 - the same value, trimmed
-            if value:
-                touch[name] = value
+            text = value.strip()
+            if text:
+                touch[name] = text
         else:
             extra[name] = value
     if "channel" not in touch:
@@ -156,13 +156,10 @@ def _person(
     traits: dict[str, Any] = {}
     if block:
         attributes: dict[str, Any] = {}
-        for name, value in block.items():
-            if value is None:
+        for name, said in block.items():
+            value: Any = said.strip() if isinstance(said, str) else said
+            if value is None or value == "":
                 continue
-            if isinstance(value, str):
-                value = value.strip()  # noqa: PLW2901 - the same value, trimmed
-                if not value:
-                    continue
             if name in _RAW:
                 person[name] = value
             elif name in _TRAITS:
@@ -196,29 +193,30 @@ def _person(
 
 
 def _put(
-    traits: dict[str, Any], attributes: dict[str, Any], name: str, found: str | None, value: str
+    traits: dict[str, Any],
+    attributes: dict[str, Any],
+    name: str,
+    found: str | None,
+    value: str,
+    otherwise: str | None = None,
 ) -> None:
-    """Keep what is a code of its standard as a trait, and anything else as an attribute."""
+    """Keep what is a code of its standard as a trait, else as the attribute *otherwise*."""
     if found is not None:
         traits[name] = found
     else:
-        attributes.setdefault(name, value)
+        attributes.setdefault(otherwise or name, value)
 
 
 def _company(sent: Mapping[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
     company: dict[str, Any] = {}
-    for name, value in sent.items():
-        if isinstance(value, str):
-            value = value.strip()  # noqa: PLW2901 - the same value, trimmed
+    for name, said in sent.items():
+        value = said.strip() if isinstance(said, str) else said
         if value is None or value == "":
             continue
         if name == "country":
-            found = normalise.country(value)
-            if found is None:
-                attributes.setdefault("company_country", value)
-                continue
-            value = found  # noqa: PLW2901 - the same country, by its code
-        company[name] = value
+            _put(company, attributes, name, normalise.country(value), value, "company_country")
+        else:
+            company[name] = value
     return company
 
 

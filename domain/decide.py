@@ -27,10 +27,11 @@ from domain.events import (
     LeadMerged,
     LeadRestated,
     StageEntered,
+    canonical,
     judged_at,
 )
 from domain.guards import GUARDS, Case
-from domain.lead import Lead, canonical, evolve
+from domain.lead import Lead, evolve
 from domain.policy import Policy
 from domain.stages import Move
 

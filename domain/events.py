@@ -4,7 +4,7 @@ The names of the topics and of the fields below are the storage format: add to t
 never rename or remove. An event written by any released version must fold for ever.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -60,6 +60,11 @@ class Fact:
     def get(self, field: str) -> Any:
         """Return a field of the type, or None."""
         return None if self.data is None else self.data.get(field)
+
+
+def canonical(facts: Iterable[Fact]) -> list[Fact]:
+    """Return *facts* in canonical order: instant, source, sequence, id."""
+    return sorted(facts, key=lambda fact: (fact.at, fact.source, fact.sequence, fact.id))
 
 
 def judged_at(fact: Fact) -> int:

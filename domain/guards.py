@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain.counts import PERSON
-from domain.events import Fact
-from domain.ledger import in_canonical_order
+from domain.events import Fact, canonical
 from domain.policy import Policy
 from domain.qualification import is_satisfied, name_said, satisfied
 from domain.scoring import fit, flat_traits
@@ -83,7 +82,7 @@ def _fit_and_engagement(case: Case) -> bool:
     answered: frozenset[str] = frozenset()
     if case.policy.asks_criteria:
         # all answers ever given, as an explanation of the score counts them
-        facts = in_canonical_order([*case.lead.effective(), case.fact])
+        facts = canonical([*case.lead.effective(), case.fact])
         answered = satisfied(facts, case.policy.framework)
     return fit(traits, case.policy, answered) >= case.policy.mql_fit
 

@@ -26,6 +26,7 @@ from domain.events import (
     OrderKey,
     StageEntered,
     ThresholdCrossed,
+    canonical,
 )
 from domain.guards import is_intent, note_answer, opportunity_of
 from domain.ledger import Ledger
@@ -155,11 +156,6 @@ class Lead:
         if not self.judged and not self.corrected.actors:
             return facts
         return with_actors(facts, self.judged | self.corrected.as_actors())
-
-
-def canonical(facts: Iterable[Fact]) -> list[Fact]:
-    """Return *facts* in canonical order: instant, source, sequence, id."""
-    return sorted(facts, key=lambda fact: (fact.at, fact.source, fact.sequence, fact.id))
 
 
 def evolve(lead: Lead, event: Event) -> Lead:

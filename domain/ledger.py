@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from domain.decay import decay
 from domain.earnings import NO_LIMIT, Absence, Earnings, left_of
-from domain.events import Fact, OrderKey
+from domain.events import Fact, OrderKey, canonical
 from domain.policy import DAY, FULL, EngagementRule, Policy
 
 if TYPE_CHECKING:
@@ -326,7 +326,7 @@ def gains_and_losses(facts: Sequence[Fact], policy: Policy, as_of: int) -> tuple
     policy the newest facts are looked at first, and what a full group would refuse is not.
     """
     if not policy.plain:
-        return Ledger(policy, in_canonical_order(facts)).gains_and_losses(as_of)
+        return Ledger(policy, canonical(facts)).gains_and_losses(as_of)
     rules_of = policy.rules_of
     caps = policy.group_caps
     gains: dict[str, int] = {}
@@ -367,11 +367,6 @@ def gains_and_losses(facts: Sequence[Fact], policy: Policy, as_of: int) -> tuple
     return sum(gains.values()), losses
 
 
-def in_canonical_order(facts: Iterable[Fact]) -> list[Fact]:
-    """Return *facts* by instant, source, sequence and id."""
-    return sorted(facts, key=lambda fact: (fact.at, fact.source, fact.sequence, fact.id))
-
-
 def ledger_of(lead: "Lead", policy: Policy) -> Ledger:
     """Return the ledger of what *lead* did, kept on the lead and brought up to date.
 
@@ -397,7 +392,7 @@ def ledger_with(lead: "Lead", fact: Fact, policy: Policy) -> Ledger:
     if _follow(ledger.last, [fact]):
         ledger.take(fact)
     else:
-        ledger = Ledger(policy, in_canonical_order([*lead.effective(), fact]))
+        ledger = Ledger(policy, canonical([*lead.effective(), fact]))
         ledger.read, ledger.tail, ledger.last = len(lead.facts) + 1, fact, lead.last
     lead.ledger = ledger if _as_reported(lead, [fact]) else None
     return ledger

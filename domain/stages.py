@@ -290,6 +290,10 @@ SIRIUSDECISIONS: Final = Pack(
 
 _SHOWS_INTENT: Final = INTENT | {"form.submitted"}
 
+_INTENT: Final = Move(
+    SQL, "intent", BEFORE_SQL - {None}, _SHOWS_INTENT, guard="shows_intent", automatic=True
+)
+
 TWO_STAGE: Final = Pack(
     "two_stage",
     "One act makes an MQL; a request, or score and criteria, an SQL: nobody need accept it.",
@@ -307,14 +311,7 @@ TWO_STAGE: Final = Pack(
         ),
         *_BY_SALES,
         _new_intent(SQL, _SHOWS_INTENT, "shows_intent"),
-        Move(
-            SQL,
-            "intent",
-            BEFORE_SQL - {None},
-            _SHOWS_INTENT,
-            guard="shows_intent",
-            automatic=True,
-        ),
+        _INTENT,
         Move(
             SQL,
             "score_and_criteria",
@@ -348,14 +345,7 @@ CONTENT_LED: Final = Pack(
         ),
         *_BY_SALES,
         _new_intent(SQL, _SHOWS_INTENT, "shows_intent"),
-        Move(
-            SQL,
-            "intent",
-            BEFORE_SQL - {None},
-            _SHOWS_INTENT,
-            guard="shows_intent",
-            automatic=True,
-        ),
+        _INTENT,
         Move(
             SQL,
             "score_reached",
