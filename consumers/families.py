@@ -5,12 +5,12 @@ mostly is one person, and its facts are decided one by one as they come. Where s
 several people apart (``domain.persons``), each is decided as it occurred.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from consumers.contract import event_key
-from consumers.ledger import Batch, Conflict, Stored
+from consumers.ledger import Batch, Conflict, Known, Stored
 from domain.book import Rules
 from domain.corrections import MAILS, target_of
 from domain.decide import as_occurred, changed_verdicts, decide, mails_beside, merge, restate
@@ -61,28 +61,6 @@ class Family:
     def people(self) -> int:
         """Return how many people the family is."""
         return 1 if self.division is None else max(1, self.division.count)
-
-
-class Known(Protocol):
-    """What families ask of the event store."""
-
-    def leads_of(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, str]:
-        """Return the lead of each of *identifiers* that is known."""
-
-    def places(self, keys: Collection[bytes]) -> Mapping[bytes, str]:
-        """Return the lead that the event of each of *keys* belongs to, of those accepted before."""
-
-    def corrections(self) -> int:
-        """Return how many corrections ever came before what they correct."""
-
-    def corrections_of(self, keys: Collection[bytes]) -> Mapping[bytes, str]:
-        """Return the stream of the corrections that came before the event of each of *keys*."""
-
-    def load(self, leads: Collection[str]) -> Mapping[str, Stored]:
-        """Return each of *leads* folded; one of which nothing is stored is left out.
-
-        Raises Conflict when one was merged while it was read.
-        """
 
 
 class Families:

@@ -95,11 +95,8 @@ class Batch:
     """Digests of source and id of facts that have not come, and the stream of their corrections."""
 
 
-class Ledger(Protocol):
-    """The event store, as intake sees it."""
-
-    def seen(self, keys: Collection[bytes]) -> Mapping[bytes, bytes]:
-        """Return the content digest of each of *keys* that was accepted before."""
+class Known(Protocol):
+    """What families ask of the event store."""
 
     def leads_of(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, str]:
         """Return the lead of each of *identifiers* that is known."""
@@ -118,6 +115,13 @@ class Ledger(Protocol):
 
         Raises Conflict when one was merged while it was read.
         """
+
+
+class Ledger(Known, Protocol):
+    """The event store, as intake sees it."""
+
+    def seen(self, keys: Collection[bytes]) -> Mapping[bytes, bytes]:
+        """Return the content digest of each of *keys* that was accepted before."""
 
     def commit(self, batch: Batch) -> None:
         """Write *batch* in one transaction.
