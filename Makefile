@@ -61,7 +61,7 @@ kafka: setup ## fetch Apache Kafka for the tests (Java 17 and Maven)
 	@$(BIN)/python -m tests.kafka.fetch
 
 lock: setup ## resolve the requirements anew, with hashes and without addresses
-	@$(COMPILE) pyproject.toml --extra postgres --group dev --output-file requirements/dev.txt
+	@$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 	@$(COMPILE) pyproject.toml --constraint requirements/dev.txt --output-file requirements/base.txt
 	@$(COMPILE) pyproject.toml --constraint requirements/dev.txt --extra postgres --output-file requirements/postgres.txt
 	@$(COMPILE) --constraint requirements/dev.txt --group pyproject.toml:build --output-file requirements/build.txt

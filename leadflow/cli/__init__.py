@@ -6,15 +6,18 @@ import typer
 
 from leadflow.cli import (
     accounts,
-    ask,
+    attribution,
     duplicates,
+    funnel,
     intake,
     letters,
     maintain,
     people,
+    pipeline,
     policies,
     run,
     setup,
+    sources,
     stages,
     trial,
     win,
@@ -79,7 +82,10 @@ trial.register(app)
 setup.register(app)
 intake.register(app)
 run.register(app)
-ask.register(app)
+pipeline.register(app)
+funnel.register(app)
+attribution.register(app)
+sources.register(app)
 accounts.register(app)
 people.register(app)
 duplicates.register(app)

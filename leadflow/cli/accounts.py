@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.ask import read_models
 from leadflow.cli.frame import AsJson, AsOf, KnownAt, amounts_text, answer, percent, table
+from leadflow.cli.reading import read_models
 
 
 def register(app: typer.Typer) -> None:

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.ask import show_attribution, show_funnel, show_pipeline
+from leadflow.cli.attribution import show_attribution
 from leadflow.cli.frame import AsJson, Progress, answer, session
+from leadflow.cli.funnel import show_funnel
 from leadflow.cli.people import timeline_table
+from leadflow.cli.pipeline import show_pipeline
 
 _STEPS = ("captured", "mql", "sal", "sql", "opportunity", "won")
 _LAST_EVENTS = 12

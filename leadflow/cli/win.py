@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.ask import read_models
 from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, percent, table
 from leadflow.cli.people import Key
+from leadflow.cli.reading import read_models
 
 
 def register(app: typer.Typer) -> None:

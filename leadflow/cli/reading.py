@@ -1,0 +1,60 @@
+"""What commands that ask the read models share."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leadflow.cli.frame import note, session
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from leadflow.app import App
+
+By = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIM",
+        help="Group by owner, channel, source, medium, campaign, party, country, region, seniority,"
+        " industry, company, account, company_size or product.",
+    ),
+]
+
+
+@contextmanager
+def read_models(
+    ctx: typer.Context, as_of: int | None = None, known_at: int | None = None
+) -> "Generator[tuple[App, Connection]]":
+    """Yield the application and a connection to its read models, as they were where asked."""
+    with session(ctx).app() as app:
+        lag = app.runner.lag()
+        if as_of is None and known_at is None:
+            if lag:
+                note(f"the read models are {lag:,} positions behind: leadflow project")
+            with app.connect() as connection, misuse():
+                yield app, connection
+            return
+        from projections.as_of import as_of_engine
+
+        engine = as_of_engine(app.store, app.rules, as_of, known_at)
+        try:
+            with engine.connect() as connection, misuse():
+                yield app, connection
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def misuse() -> Generator[None]:
+    """Turn what the rooms refuse to compute into misuse: exit code 2."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def value_text(value: Any) -> str:
+    """Return a value of a dimension for people."""
+    return "(none)" if value is None else str(value)
