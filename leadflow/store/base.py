@@ -166,8 +166,11 @@ class Store(ABC):
         """Return the rows of *stream* behind *version*."""
 
     @abstractmethod
-    def rows_by_stream(self, upto: int, bucket: int, buckets: int) -> Iterator[Row]:
-        """Yield the rows up to position *upto*, by stream and version, of one part of the leads."""
+    def rows_by_stream(self, upto: int, bucket: int, buckets: int) -> Iterator[Position]:
+        """Yield the rows up to position *upto*, by stream and version, of one part of the streams.
+
+        Streams sort by their bytes; part *bucket* of *buckets* goes by the hash that an id is.
+        """
 
     @abstractmethod
     def merged(self, leads: Collection[str] | None = None) -> dict[str, str]:
@@ -259,8 +262,8 @@ class Store(ABC):
         With *buckets* > 1 only the streams of one part, by hash of the stream.
         """
         rows = self.rows_by_stream(upto, bucket, buckets)
-        for stream, group in groupby(rows, key=itemgetter(0)):
-            yield stream, [decode(topic, state) for _, _, topic, state in group]
+        for stream, group in groupby(rows, key=itemgetter(1)):
+            yield stream, [decode(topic, state) for _, _, _, topic, state in group]
 
     def dead_letters(
         self, ids: Collection[int] | None = None, *, state: str | None = None, limit: int = 1_000

@@ -428,7 +428,7 @@ class PostgresStore(Store):
             (stream, version),
         )
 
-    def rows_by_stream(self, upto: int, bucket: int, buckets: int) -> Iterator[Row]:
+    def rows_by_stream(self, upto: int, bucket: int, buckets: int) -> Iterator[Position]:
         """Yield rows by stream and version through a cursor on the server."""
         first, last = ids_of(bucket, buckets)
         with (
@@ -438,8 +438,8 @@ class PostgresStore(Store):
         ):
             cursor.itersize = _PAGE
             cursor.execute(
-                "SELECT originator_id, originator_version, topic, state FROM leadflow.stored_events"
-                " WHERE notification_id <= %s"
+                "SELECT notification_id, originator_id, originator_version, topic, state"
+                " FROM leadflow.stored_events WHERE notification_id <= %s"
                 ' AND originator_id COLLATE "C" >= %s AND originator_id COLLATE "C" < %s'
                 ' ORDER BY originator_id COLLATE "C", originator_version',
                 (upto, first, last),

@@ -452,12 +452,13 @@ class SQLiteStore(Store):
         """Return the rows of *stream* behind *version*."""
         return self._read(_EVENTS_OF + " ORDER BY originator_version", (stream, version, 2**63 - 1))
 
-    def rows_by_stream(self, upto: int, bucket: int, buckets: int) -> Iterator[Row]:
+    def rows_by_stream(self, upto: int, bucket: int, buckets: int) -> Iterator[Position]:
         """Yield rows by stream and version, of the streams whose ids fall into one part."""
         first, last = ids_of(bucket, buckets)
         with self._connected(commit=False) as driver:
             yield from driver.execute(
-                "SELECT originator_id, originator_version, topic, state FROM stored_events"
+                "SELECT notification_id, originator_id, originator_version, topic, state"
+                " FROM stored_events"
                 " WHERE notification_id <= ? AND originator_id >= ? AND originator_id < ?"
                 " ORDER BY originator_id, originator_version",
                 (upto, first, last),
