@@ -16,6 +16,9 @@ longest attempt, the earliest among equals. What may stand between two steps is 
   instant. An attempt starts at the first step, or at the subject's first step of all; at equal
   instants order decides nothing.
 
+Attempts may be asked to start in a period. What comes before it starts none, and counts only for
+what ``monotone`` calls first; what comes after it may still be a later step.
+
 An *exclusion* voids an attempt: an excluded event later than step i and earlier than step j (or
 within the window, where j was not reached). A void attempt reaches nothing, not even its first
 step; others of the subject may stand.
@@ -81,11 +84,14 @@ def longest_chain(
     mode: Mode = "ordered",
     increase: bool = False,
     exclusions: Sequence[Exclusion[E]] = (),
+    since: int | None = None,
+    until: int | None = None,
 ) -> Chain:
     """Return the chain of one subject.
 
     *events* are (instant, event) in canonical order. A step *window* after the first still
-    counts; None sets no end. *increase* asks each step to be later than the one before.
+    counts; None sets no end. *increase* asks each step to be later than the one before. Attempts
+    start at the instant *since* or later, and before *until*.
 
     Raises ValueError for steps, modes, exclusions and options that make no funnel.
     """
@@ -94,6 +100,10 @@ def longest_chain(
     times = [at for at, _ in events]
     best = Chain()
     for start in _starts(hits, mode):
+        if (since is not None and times[start] < since) or (
+            until is not None and times[start] >= until
+        ):
+            continue
         end = times[-1] if window is None else times[start] + window
         chain = _attempt(times, hits, start, end, len(steps), mode, increase=increase)
         if chain.level > best.level and not _void(events, chain, end, exclusions):
@@ -288,9 +298,13 @@ def _any_order(
 
     def place(event: int, tried: set[int]) -> bool:
         for step in hits[event]:
+            if step not in filled:
+                filled[step] = event
+                return True
+        for step in hits[event]:
             if step not in tried:
                 tried.add(step)
-                if step not in filled or place(filled[step], tried):
+                if place(filled[step], tried):
                     filled[step] = event
                     return True
         return False
