@@ -11,9 +11,10 @@ from typing import Final
 from domain.book import Rules, judged_alike
 from domain.corrections import machine_acts
 from domain.events import Event, Fact, LeadMerged, PolicyPublished
-from projections.feeding import decide_anew, decided_in, go_on, views_of
+from projections.feeding import decide_anew, decided_in, go_on, has_keys, views_of
 from projections.history import FIRST_VERSION, History
 from projections.rows import Rows
+from projections.spend import SPEND, spend_rows
 from projections.view import View
 from projections.writer import Writer
 
@@ -122,7 +123,7 @@ class Batch:
             lead_no = lead_of.get(stream)
             if lead_no is not None:
                 misses.setdefault(lead_no, []).append(stream)
-            elif has_keys(group):
+            elif is_kept(group):
                 lead_no = self._new_lead()
                 self.rows.streams.append((stream, lead_no))
                 if self.first[stream] <= FIRST_VERSION:
@@ -256,6 +257,7 @@ class Batch:
     def _fold(self, lead_no: int, streams: list[str], parts: list[list[Event]]) -> None:
         """Fold the people in the whole histories of *streams*, the first as *lead_no*."""
         self.memory.forget(lead_no)
+        self.rows.spend += spend_rows(lead_no, parts, self.rules)
         views = views_of(self._numbers(lead_no), streams, parts, self.rules, self.rows)
         self.rows.siblings += [(lead_no, view.lead_no) for view in views[1:]]
         if len(views) == 1 and not views[0].is_unsettled:
@@ -275,12 +277,9 @@ class Batch:
         return events[: self.first[stream] - FIRST_VERSION + len(group)]
 
 
-def has_keys(events: Iterable[Event]) -> bool:
-    """Return whether any of the facts carries an identifier."""
-    for event in events:
-        if type(event) is Fact and event.person is not None and event.person["keys"]:
-            return True
-    return False
+def is_kept(events: Iterable[Event]) -> bool:
+    """Return whether there are rows for *events*: of a lead, or of spend, which is nobody's."""
+    return has_keys(events) or any(type(event) is Fact and event.type == SPEND for event in events)
 
 
 def _some(

@@ -49,6 +49,8 @@ def views_of(
                 break
     views = []
     for identifier, part in people:
+        if not has_keys(part):
+            continue
         view = View(0, streams)
         view.rules = rules
         view.is_unsettled = unsettled
@@ -74,6 +76,14 @@ def views_of(
         view.settle(rows)
         views.append(view)
     return views
+
+
+def has_keys(events: Iterable[Event]) -> bool:
+    """Return whether any of the facts carries an identifier."""
+    for event in events:
+        if type(event) is Fact and event.person is not None and event.person["keys"]:
+            return True
+    return False
 
 
 Person = tuple[Identifier | None, list[Fact]]

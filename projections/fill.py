@@ -6,11 +6,12 @@ from typing import Final, TypeVar
 
 from domain.book import Rules
 from domain.events import Event, LeadMerged
-from projections.batch import STREAMS_AT_ONCE, has_keys
+from projections.batch import STREAMS_AT_ONCE, is_kept
 from projections.feeding import views_of
 from projections.history import History
 from projections.pause import no_cycles
 from projections.rows import Rows
+from projections.spend import spend_rows
 
 T = TypeVar("T", bound=Hashable)
 
@@ -48,12 +49,13 @@ class Filler:
         """Fold one lead of the log; *parts* are the events of its *streams*."""
         for part in parts:
             self.events += len(part)
-        if any(has_keys(part) for part in parts):
+        if any(is_kept(part) for part in parts):
             rows = self._rows
             lead_no = self.next_lead_no
             rows.streams += [(stream, lead_no) for stream in streams]
             if len(streams) > 1:
                 rows.parts += [(lead_no, stream) for stream in streams]
+            rows.spend += spend_rows(lead_no, parts, self._rules)
             views = views_of(
                 self._numbers(), streams, parts, self._rules, rows, joined=self._joined
             )

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table
 
+from projections.activities import activities
 from projections.consents import consents
 from projections.conversions import conversions
 from projections.credit import credit
@@ -12,6 +13,7 @@ from projections.opportunities import opportunities
 from projections.people import people
 from projections.pipeline import pipeline
 from projections.schema import lead_parts, lead_siblings, lead_streams
+from projections.spend import spend
 from projections.stages import stages
 from projections.touches import touches
 
@@ -27,6 +29,8 @@ READ_MODELS: Final = (
     people,
     consents,
     decided,
+    activities,
+    spend,
 )
 """The read models, in the order in which they are listed."""
 
@@ -38,6 +42,7 @@ class Rows:
     """
 
     __slots__ = (
+        "activities",
         "changed_consents",
         "changed_conversions",
         "changed_credit",
@@ -57,6 +62,7 @@ class Rows:
         "people",
         "pipeline",
         "siblings",
+        "spend",
         "stages",
         "streams",
         "touches",
@@ -82,6 +88,8 @@ class Rows:
         self.changed_consents: list[Row] = []
         self.decided: list[Row] = []
         self.changed_decided: list[Row] = []
+        self.activities: list[Row] = []
+        self.spend: list[Row] = []
         self.streams: list[Row] = []
         self.changed_streams: list[Row] = []
         self.parts: list[Row] = []
@@ -99,6 +107,8 @@ class Rows:
             (people, self.people),
             (consents, self.consents),
             (decided, self.decided),
+            (activities, self.activities),
+            (spend, self.spend),
             (lead_streams, self.streams),
             (lead_parts, self.parts),
             (lead_siblings, self.siblings),

@@ -33,9 +33,13 @@ def read_models(engine: Engine, schema: str = SCHEMA) -> Engine:
     return engine.execution_options(schema_translate_map={None: schema})
 
 
-def keys(*, and_n: str | None = None) -> list[Column[Any]]:
-    """Return the key columns of a table: the lead, and *and_n* says what a number counts."""
-    lead = key("lead_no", "Number of the lead; see pipeline")
+def keys(*, and_n: str | None = None, leadless: bool = False) -> list[Column[Any]]:
+    """Return the key columns of a table: the lead, and *and_n* says what a number counts.
+
+    *leadless*: the rows belong to no lead, but their streams are numbered as those of leads are.
+    """
+    of = "streams that hold it" if leadless else "lead; see pipeline"
+    lead = key("lead_no", f"Number of the {of}")
     return [lead] if and_n is None else [lead, key("n", and_n)]
 
 
@@ -59,13 +63,21 @@ def instant(name: str, comment: str, *, null: bool = False) -> Column[Any]:
     return Column(name, BIG, nullable=null, comment=f"{comment} (microseconds UTC)")
 
 
-def read_model(name: str, comment: str, *columns: Column[Any]) -> Table:
+def read_model(name: str, comment: str, *columns: Column[Any], leadless: bool = False) -> Table:
     """Declare the table of a read model.
 
-    On SQLite a table with a compound key is kept in the order of the key.
+    On SQLite a table with a compound key is kept in the order of the key. *leadless*: its rows
+    belong to no lead; they are told apart by the fact that they come from.
     """
     compound = sum(column.primary_key for column in columns) > 1
-    return Table(name, metadata, *columns, comment=comment, sqlite_with_rowid=not compound)
+    return Table(
+        name,
+        metadata,
+        *columns,
+        comment=comment,
+        sqlite_with_rowid=not compound,
+        info={"leadless": leadless},
+    )
 
 
 lead_streams = Table(

@@ -10,6 +10,7 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 from domain.money import WITHDRAWN
 from domain.stages import PATH, RANK, STAGES
 from projections import (
+    activities,
     consents,
     conversions,
     credit,
@@ -17,9 +18,11 @@ from projections import (
     opportunities,
     people,
     pipeline,
+    spend,
     stages,
     touches,
 )
+from projections.dictionary import fill_dictionary
 from projections.naming import LIVE, schema_of, table_of, tables_of
 from projections.schema import checkpoints, currencies, is_postgresql, metadata, stage_order
 from projections.views import create_views, drop_views
@@ -35,6 +38,8 @@ _MODULES: Final = (
     people,
     consents,
     decided,
+    activities,
+    spend,
 )
 
 VERSION: Final = " ".join(f"{module.NAME}@{module.VERSION}" for module in _MODULES)
@@ -64,6 +69,7 @@ def create(engine: Engine, which: str = LIVE) -> None:
         ):
             connection.execute(insert(table_of(table, dialect, which)), rows)
         create_views(connection, which)
+        fill_dictionary(connection, which)
 
 
 def drop(engine: Engine, which: str) -> None:

@@ -31,9 +31,12 @@ from domain.policy import ConsentRules
 from domain.scoring import flat_traits
 from domain.stages import CAPTURED, MQL, OPPORTUNITY, SQL, WON
 from projections.account_key import account_of
+from projections.activities import TYPES as ACTIVITIES
+from projections.activities import activity_row
 from projections.credit import Shares, journey_range
 from projections.deals import Conversion, Deal
 from projections.rows import Row, Rows
+from projections.spend import SPEND
 
 BEFORE_ALL: Final[OrderKey] = (-(2**63), "", -1, "")
 
@@ -52,6 +55,7 @@ class View:
     """The fold of one lead. ``feed`` facts in canonical order, then ``settle``."""
 
     __slots__ = (
+        "_activities",
         "_changed_consents",
         "_changed_person",
         "_channel",
@@ -161,6 +165,7 @@ class View:
         self._entry_written = False
         self._entered: set[str] = set()
         self._deal = _NO_DEAL
+        self._activities = 0
         self._conversion_count = 0
         self._journey: tuple[int, int, Shares] | None = None
         """The last journey that was credited: several conversions often end the same one."""
@@ -209,7 +214,7 @@ class View:
                 if type(event) is ActorJudged or type(event) is LeadRestated:
                     return True
                 continue
-            if event.type in CORRECTIONS or event.type in RULINGS:
+            if event.type in CORRECTIONS or event.type in RULINGS or event.type == SPEND:
                 return True
             person = event.person
             if person is None or person == self._person:
@@ -301,6 +306,9 @@ class View:
                 note = _NOTES.get(event.type)
                 if note is not None:
                     note(self, event)
+                if event.type in ACTIVITIES:
+                    self._activities = n = self._activities + 1
+                    rows.activities.append(activity_row(lead_no, n, self.cycle, self.owner, event))
             elif type(event) is StageEntered:
                 self._enter(event, rows)
             elif type(event) is ThresholdCrossed:

@@ -66,7 +66,7 @@ def test_a_lead_has_one_row_that_says_where_it_stands() -> None:
 
 
 def test_facts_without_identifier_are_nobody() -> None:
-    engine = projected(fact("spend.recorded", 0, None), fact("event.voided", 1, None))
+    engine = projected(fact("event.voided", 0, None), fact("event.reclassified", 1, None))
 
     assert [] == rows(engine, pipeline)
 

@@ -17,6 +17,7 @@ from projections.digest import digests
 from projections.feeding import unsettles
 from projections.rebuild import roll_back
 from projections.runner import Runner
+from projections.spend import SPEND
 from tests.projections_kit import DAY, HOUR, MINUTE, START, Log, read_model_database
 
 POLICY = load_policy()
@@ -60,6 +61,8 @@ TYPES: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.sampled_from(
         ("event.reclassified", {"actor_kind": "prospect"}),
         ("lead.merged", {}),
         ("lead.unmerged", {}),
+        (SPEND, {"campaign": "one", "amount": 101, "currency": "EUR", "day": "2024-10-04"}),
+        (SPEND, {"campaign": "two", "amount": -7, "currency": "JPY", "day": "2024-10-05"}),
     ]
 )
 TOUCHES = st.sampled_from(
@@ -99,6 +102,8 @@ def facts(draw: st.DrawFn) -> list[Fact]:
             target = draw(st.integers(0, 24))
             data = {**data, "event_source": draw(SOURCES), "event_id": f"f{target}"}
             person = {"keys": []}
+        elif type_ == SPEND:
+            person = draw(st.sampled_from([{"keys": []}, person]))
         elif type_ in RULINGS:
             person["other"] = draw(KEYS)[0]
         made.append(
