@@ -4,15 +4,12 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Table, create_engine, inspect
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Column
 
 from consumers.contract import describe_blocks, describe_types
 from leadflow.settings import FILE, reference
-from projections.rows import READ_MODELS
-from projections.schema import metadata
-from projections.setup import create
-from projections.views import view_texts
+from leadflow.store.tables import metadata as event_store
+from projections.dictionary import Entry, relations
 
 _FAMILIES: Final = {
     "capture": "A person becomes known. The first of these (or of *intent*) captures the lead.",
@@ -35,65 +32,6 @@ _BLOCKS: Final = {
     "consent": "A list of these.",
 }
 """What to know of a block beside what its title says."""
-
-_VIEWS: Final = {
-    "v_decided": "The stage of every lead as it was decided, beside the one as the events occurred",
-    "v_credit": "What each touch earns of each conversion: one row per model",
-    "v_funnel": "Leads that entered and reached each stage; a skipped stage is reached, not entered",
-    "v_sources": "Leads, and how many of them ever entered a stage, by first touch",
-    "v_accounts": "Companies with their leads; their worth is in v_opportunities, lead by lead",
-}
-"""What a view shows where that is not what the table of its name holds."""
-
-_VIEW_COLUMNS: Final = {
-    "lead_id": ("text", "Id of the lead; see v_pipeline"),
-    "v_stages.dwell_seconds": ("integer", "Seconds between both; null while it is the stage"),
-    "v_decided.stage_as_occurred": (
-        "text",
-        "Stage code as in v_pipeline: late and corrected counted",
-    ),
-    "v_decided.is_different": ("boolean", "True where the two stages differ"),
-    "v_touches.occurred_at": ("timestamp", "When it happened"),
-    "v_conversions.converted_at": ("timestamp", "When it happened"),
-    "v_conversions.amount": (
-        "decimal",
-        "Of a won deal what the winning event says, of an opportunity its latest; null where unknown",
-    ),
-    "v_opportunities.amount": ("decimal", "Latest known amount; null where unknown"),
-    "v_credit.model": ("text", "Attribution model"),
-    "v_credit.conversion": ("integer", "Number of the conversion of the lead; see v_conversions"),
-    "v_credit.kind": ("text", "mql, sql, opportunity or won"),
-    "v_credit.converted_at": ("timestamp", "When the conversion happened"),
-    "v_credit.touch": ("integer", "Number of the touch of the lead, see v_touches; 0: none"),
-    "v_credit.channel": ("text", "Channel of the touch; (none) where there was no touch"),
-    "v_credit.source": ("text", "Marketing source of the touch"),
-    "v_credit.medium": ("text", "Medium of the touch"),
-    "v_credit.campaign": ("text", "Campaign of the touch"),
-    "v_credit.credit": ("decimal", "Part of the conversion: 0 to 1, nine decimals"),
-    "v_credit.amount": ("decimal", "Part of its amount; the parts sum to the amount exactly"),
-    "v_credit.currency": ("text", "ISO 4217 code of the amount"),
-    "v_accounts.account": ("text", "Registrable domain of the company; see v_pipeline"),
-    "v_accounts.leads": ("integer", "Leads of the company"),
-    "v_accounts.furthest_stage": ("text", "Furthest stage that one of its leads is in now"),
-    "v_accounts.deals_open": ("integer", "Opportunities that are open"),
-    "v_accounts.deals_won": ("integer", "Opportunities that were won last"),
-    "v_accounts.owners": ("integer", "How many own a lead of it"),
-    "v_accounts.first_event_at": ("timestamp", "When the first event of a lead of it happened"),
-    "v_accounts.last_event_at": ("timestamp", "When the latest event of a lead of it happened"),
-    "v_funnel.stage": ("text", "Stage code"),
-    "v_funnel.n": ("integer", "Place in machine order, from 1"),
-    "v_funnel.entered": ("integer", "Leads that ever entered the stage"),
-    "v_funnel.reached": ("integer", "Leads that entered it, or a later one on the way to a deal"),
-    "v_sources.channel": ("text", "Channel of the first touch; (none) where there was none"),
-    "v_sources.source": ("text", "Marketing source of the first touch"),
-    "v_sources.leads": ("integer", "Leads"),
-    "v_sources.mql": ("integer", "Leads that ever entered mql"),
-    "v_sources.sal": ("integer", "Leads that ever entered sal"),
-    "v_sources.sql": ("integer", "Leads that ever entered sql"),
-    "v_sources.opportunity": ("integer", "Leads that ever entered opportunity"),
-    "v_sources.won": ("integer", "Leads that ever entered won"),
-}
-"""Type and meaning of the columns that no table has under the same name."""
 
 
 # --- events -------------------------------------------------------------------------------------
@@ -167,10 +105,7 @@ def _said(text: str, required: bool) -> str:
 
 
 def data_dictionary_page() -> str:
-    """Return the page of every view and table of the read models, with every column.
-
-    Raises LookupError where a column of a view has no meaning to show.
-    """
+    """Return the page of every view and table, with every column."""
     return "\n".join(_dictionary()) + "\n"
 
 
@@ -180,30 +115,26 @@ def _dictionary() -> Iterator[str]:
     yield (
         "The views and tables that answer questions. Ask the **views** (`v_...`): they show instants"
         " as timestamps and money as decimals, and the id of the lead in every row. How:"
-        " [Ask in SQL](../howto/query.md)."
+        " [Ask in SQL](../howto/query.md) and [SQL for analysts](../howto/sql.md)."
     )
     yield ""
     yield (
         "On PostgreSQL all of them lie in the schema `leadflow_bi`, with these words as comments."
         " On SQLite, which has neither timestamps nor decimals, a timestamp is text in UTC"
         " (`2026-01-05T09:30:00.000000Z`, which sorts by time), a decimal is text (`1250.00`), a"
-        " boolean is 0 or 1."
+        " boolean is 0 or 1. The table `data_dictionary` holds this page in both."
     )
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    create(engine)
-    with engine.connect() as connection:
-        yield ""
-        yield "## Views"
-        for name in view_texts(engine.dialect):
-            yield ""
-            yield f"### `{name}`"
-            yield ""
-            yield f"{_VIEWS.get(name) or metadata.tables[name.removeprefix('v_')].comment}."
-            yield ""
-            yield from _table(("column", "type", "meaning"), _view_rows(connection, name))
-    engine.dispose()
-    models = [table.name for table in READ_MODELS]
-    rest = [name for name in sorted(metadata.tables) if name not in models]
+    yield ""
+    yield (
+        "**personal** marks what tells who somebody is or how to reach them. The role"
+        " `leadflow_reader`, `leadflow query` and `leadflow export` leave tables and views that"
+        " hold such columns out, unless `--personal` is said."
+    )
+    yield ""
+    yield "## Views"
+    for name, (own, columns) in relations().items():
+        if own.kind == "view":
+            yield from _relation(name, own, columns)
     yield ""
     yield "## Tables"
     yield ""
@@ -212,49 +143,52 @@ def _dictionary() -> Iterator[str]:
         " money is minor units beside its currency (`..._minor`), flags are 0 or 1: whole numbers,"
         " nothing is a float."
     )
-    for name in [*models, *rest]:
-        table = metadata.tables[name]
+    for name, (own, columns) in relations().items():
+        if own.kind == "table":
+            yield from _relation(name, own, columns)
+    yield ""
+    yield "## The event store"
+    yield ""
+    yield (
+        "The log and what intake keeps beside it: the schema `leadflow` on PostgreSQL. Not for"
+        " asking: facts hold whatever people sent. Ask the views, or `leadflow lead timeline`."
+    )
+    for table in event_store.sorted_tables:
         yield ""
-        yield f"### `{name}`"
+        yield f"### `{table.name}`"
         yield ""
         yield f"{table.comment}."
         yield ""
-        rows = (
-            (_named(column), _sql_type(column), column.comment or "") for column in table.columns
-        )
+        rows = ((_key(c.name, c.primary_key), _stored_type(c), c.comment or "") for c in table.c)
         yield from _table(("column", "type", "meaning"), rows)
 
 
-def _view_rows(connection: Connection, view: str) -> Iterator[tuple[str, str, str]]:
-    table = metadata.tables.get(view.removeprefix("v_"))
-    for found in inspect(connection).get_columns(view):
-        name = found["name"]
-        type_, meaning = _VIEW_COLUMNS.get(f"{view}.{name}") or _of_table(table, name)
-        yield f"`{name}`", type_, meaning
+def _relation(name: str, own: Entry, columns: Iterable[Entry]) -> Iterator[str]:
+    yield ""
+    yield f"### `{name}`"
+    yield ""
+    yield f"{own.comment}."
+    yield ""
+    yield from _table(
+        ("column", "type", "meaning"),
+        (
+            (
+                _key(str(one.column_name), bool(one.is_key)),
+                str(one.type),
+                one.comment + (" **personal**" if one.is_personal else ""),
+            )
+            for one in columns
+        ),
+    )
 
 
-def _of_table(table: Table | None, name: str) -> tuple[str, str]:
-    """Return type and meaning of the column that a view shows as *name*."""
-    if table is not None:
-        for suffix, type_ in (("_us", "timestamp"), ("_minor", "decimal"), ("", "")):
-            column = table.columns.get(name + suffix)
-            if column is None:
-                continue
-            said = (column.comment or "").removesuffix(" (microseconds UTC)")
-            if name.startswith("is_"):
-                return "boolean", f"True {said.removeprefix('1 ').removesuffix(', else 0')}"
-            return type_ or _sql_type(column), said
-    if name in _VIEW_COLUMNS:
-        return _VIEW_COLUMNS[name]
-    raise LookupError(f"the column {name} of a view of {table} has no meaning: add it here")
+def _key(name: str, is_key: bool) -> str:
+    return f"`{name}`" + (" (key)" if is_key else "")
 
 
-def _named(column: Column[object]) -> str:
-    return f"`{column.name}`" + (" (key)" if column.primary_key else "")
-
-
-def _sql_type(column: Column[object]) -> str:
-    return "text" if column.type.python_type is str else "integer"
+def _stored_type(column: Column[object]) -> str:
+    kind: type = column.type.python_type
+    return "text" if kind is str else "bytes" if kind is bytes else "integer"
 
 
 # --- settings -----------------------------------------------------------------------------------

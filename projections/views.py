@@ -3,17 +3,20 @@
 Each view is written once; three words in it differ between the databases: ``@at(x)`` shows
 microseconds as a timestamp (ISO 8601 text on SQLite), ``@money(x)`` minor units of the joined
 currency ``c`` as an exact decimal (text on SQLite), ``@bool(x)`` a flag.
+
+What a column means stands in ``projections.view_columns``, unless it is the column of the table
+that the view is named after; what tells its rows apart in ``projections.dictionary``.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import Connection, Dialect, text
 
 from projections.credit import STORED
 from projections.naming import LIVE, schema_of
-from projections.schema import is_postgresql, metadata
+from projections.schema import is_postgresql
 
 _VIEWS: Final[Mapping[str, tuple[str, str]]] = {
     "v_pipeline": (
@@ -166,8 +169,19 @@ def view_texts(dialect: Dialect) -> dict[str, str]:
     }
 
 
+VIEW_COMMENTS: Final[Mapping[str, str]] = {name: said for name, (said, _) in _VIEWS.items()}
+"""What each view shows."""
+
+
+def shown_as(view: str) -> dict[str, str]:
+    """Return the columns of *view* that a word makes readable, and the word: at, money, nano, bool."""
+    first = _VIEWS[view][1].split("UNION ALL")[0]
+    found = re.findall(r"@(at|money|nano|bool)\(([a-z_.]+)\)(?: AS ([a-z_]+))?", first)
+    return {label or column.partition(".")[2]: word for word, column, label in found}
+
+
 def create_views(connection: Connection, which: str = LIVE) -> None:
-    """Create all views of a set, with comments where the database keeps them.
+    """Create all views of a set; ``projections.dictionary`` has their comments.
 
     On SQLite only the live set has views: they are about tables by name.
     """
@@ -182,30 +196,9 @@ def create_views(connection: Connection, which: str = LIVE) -> None:
         return
     for name, query in view_texts(dialect).items():
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
-    if schema is not None:
-        for statement in _comments():
-            connection.exec_driver_sql(statement)
 
 
 def drop_views(connection: Connection) -> None:
     """Drop the views of the live set."""
     for name in _VIEWS:
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
-
-
-def _comments() -> Iterator[str]:
-    for name, (comment, query) in _VIEWS.items():
-        yield f"COMMENT ON VIEW {name} IS {_quoted(comment)}"
-        table = metadata.tables.get(name.removeprefix("v_"))
-        if table is None:
-            continue
-        shown = set(re.findall(r"(?:AS |[a-z]\.)([a-z_]+)(?=,|\nFROM)", query.split("UNION")[0]))
-        for column in table.columns:
-            label = column.name.removesuffix("_us").replace("_minor", "")
-            if label in shown and column.comment:
-                said = column.comment.removesuffix(" (microseconds UTC)")
-                yield f"COMMENT ON COLUMN {name}.{label} IS {_quoted(said)}"
-
-
-def _quoted(words: str) -> str:
-    return "'" + words.replace("'", "''") + "'"

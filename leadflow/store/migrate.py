@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import SetColumnComment, SetTableComment
 
 from consumers.ledger import StoreUnavailable
 from leadflow.store.sqlite import PAGE_SIZE
-from leadflow.store.tables import SCHEMA
+from leadflow.store.tables import SCHEMA, metadata
 
 if TYPE_CHECKING:
     # alembic takes a third of a second to import; a question needs the revision, not the revisions.
@@ -74,7 +75,17 @@ def upgrade(database_url: str) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if connection.dialect.name == "postgresql":
+            _comment(connection)
         connection.commit()
+
+
+def _comment(connection: Connection) -> None:
+    """Put the comments of tables and columns into the database, where people's tools show them."""
+    for table in metadata.sorted_tables:
+        connection.execute(SetTableComment(table))
+        for column in table.columns:
+            connection.execute(SetColumnComment(column))
 
 
 @contextmanager
