@@ -7,6 +7,7 @@ class Deal:
     __slots__ = (
         "amount",
         "changed",
+        "close_date",
         "closed_at",
         "competitor",
         "conversion",
@@ -32,6 +33,8 @@ class Deal:
         self.currency: str | None = None
         self.product: str | None = None
         self.stage_name: str | None = None
+        self.close_date: str | None = None
+        """The day on which it is expected to close."""
         self.closed_at: int | None = None
         self.owner: str | None = None
         self.reason: str | None = None

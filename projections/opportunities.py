@@ -5,7 +5,7 @@ from typing import Final
 from projections.schema import instant, keys, number, read_model, text
 
 NAME: Final = "opportunities"
-VERSION: Final = 1
+VERSION: Final = 2
 
 opportunities = read_model(
     NAME,
@@ -22,4 +22,5 @@ opportunities = read_model(
     text("owner", "Owner of the lead when it was closed, or now while it is open"),
     text("reason", "Why it was won or lost"),
     text("competitor", "Who won it instead"),
+    text("close_date", "Latest known day on which it is expected to close, YYYY-MM-DD"),
 )

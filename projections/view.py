@@ -398,6 +398,9 @@ class View:
         stage_name = get("stage_name") or get("stage")
         if stage_name is not None:
             deal.stage_name = stage_name
+        close_date = get("close_date")
+        if close_date is not None:
+            deal.close_date = close_date
         deal.changed = True
 
     # --- what decisions say ---
@@ -628,6 +631,7 @@ class View:
                 deal.owner,
                 deal.reason,
                 deal.competitor,
+                deal.close_date,
             )
         )
         deal.changed, deal.written = False, True

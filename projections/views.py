@@ -83,7 +83,7 @@ WHERE r.{name}_nano > 0 OR r.{name}_minor <> 0"""  # noqa: S608 - the names of o
         """
 SELECT p.lead_id, o.n, o.opportunity, o.status, @money(o.amount_minor) AS amount, o.currency,
   o.product, o.stage_name, @at(o.created_at_us) AS created_at, @at(o.closed_at_us) AS closed_at,
-  o.owner, o.reason, o.competitor
+  o.owner, o.reason, o.competitor, o.close_date
 FROM opportunities o JOIN pipeline p ON p.lead_no = o.lead_no
 LEFT JOIN currencies c ON c.currency = o.currency""",
     ),
