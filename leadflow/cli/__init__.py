@@ -8,6 +8,7 @@ from leadflow.cli import (
     accounts,
     attribution,
     duplicates,
+    economics,
     funnel,
     intake,
     letters,
@@ -86,6 +87,7 @@ pipeline.register(app)
 funnel.register(app)
 attribution.register(app)
 sources.register(app)
+economics.register(app)
 accounts.register(app)
 people.register(app)
 duplicates.register(app)

@@ -15,6 +15,7 @@ EXPECTED: Final = {
     "leadflow.importer.mapping": ("MapError",),
     "leadflow.importer.rows": ("CsvError",),
     "leadflow.lead_keys": ("KeyUnclear",),
+    "leadflow.overheads": ("OverheadsUnreadable",),
     "leadflow.paths": ("PathsUnreadable",),
     "leadflow.policies": ("PolicyInvalid",),
     "leadflow.policy_book": ("PolicyUnchanged", "VersionUnknown"),

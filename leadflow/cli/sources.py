@@ -1,15 +1,18 @@
-"""Ask what becomes of leads, by where they came from."""
+"""Ask what becomes of leads, by where they came from, and what they cost."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from leadflow.cli.frame import (
     AsJson,
+    AsOf,
+    KnownAt,
     amounts_text,
     answer,
     percent,
+    start_option,
     table,
 )
 from leadflow.cli.reading import By, read_models, value_text
@@ -17,21 +20,76 @@ from leadflow.cli.reading import By, read_models, value_text
 
 def register(app: typer.Typer) -> None:
     """Add the command to *app*."""
-    app.command(epilog="Example: leadflow sources --by campaign")(sources)
+    app.command(epilog="Example: leadflow sources --by campaign --from 2026-01-01")(sources)
 
 
-def sources(ctx: typer.Context, by: By = None, as_json: AsJson = False) -> None:
-    """Show what becomes of leads, by where they first came from."""
+def sources(
+    ctx: typer.Context,
+    by: By = None,
+    since: Annotated[
+        int | None,
+        typer.Option(
+            "--from",
+            parser=start_option,
+            metavar="TIME",
+            help="Leads first touched, and days of spend, from then on.",
+        ),
+    ] = None,
+    until: Annotated[
+        int | None,
+        typer.Option(
+            "--to",
+            parser=start_option,
+            metavar="TIME",
+            help="Leads first touched, and days of spend, before then.",
+        ),
+    ] = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what becomes of leads, by where they first came from, and what they cost."""
     from projections.sources import summary
 
-    with read_models(ctx) as (_, connection):
-        document = summary(connection, by or "channel")
+    check_period(since, until)
+    with read_models(ctx, as_of, known_at) as (_, connection):
+        document = summary(connection, by or "channel", since, until)
     answer(document, as_json, lambda console: _sources(console, document, by or "channel"))
 
 
+def check_period(since: int | None, until: int | None) -> None:
+    """Refuse a period that holds no instant. Raises typer.BadParameter."""
+    if since is not None and until is not None and since >= until:
+        raise typer.BadParameter("--from is not before --to: nothing lies between them")
+
+
+def ratios_text(paid: list[dict[str, Any]], name: str) -> str:
+    """Return the ratios *name* of one or several currencies as people read them."""
+    several = len(paid) > 1
+    told = [
+        f"{one[name]:,.2f}{' ' + one['currency'] if several else ''}"
+        for one in paid
+        if one[name] is not None
+    ]
+    return ", ".join(told) or "-"
+
+
+def prices_text(paid: list[dict[str, Any]], name: str) -> str:
+    """Return the prices *name* of one or several currencies as people read them."""
+    return amounts_text(
+        [
+            {"currency": one["currency"], "amount": one[name]}
+            for one in paid
+            if one[name] is not None
+        ]
+    )
+
+
 def _sources(console: Console, document: dict[str, Any], by: str) -> None:
-    rows = [
-        (
+    spent = bool(document["spend"])
+    rows = []
+    for row in document["rows"]:
+        shown = [
             value_text(row["value"]),
             row["leads"],
             row["mql"],
@@ -40,9 +98,33 @@ def _sources(console: Console, document: dict[str, Any], by: str) -> None:
             row["won"],
             percent(row["conversion_to_won"]),
             amounts_text(row["amounts"]),
-        )
-        for row in document["rows"]
-    ]
+        ]
+        if spent:
+            paid = row["costs"]
+            shown += [prices_text(paid, name) for name in ("spend", "cost_per_lead", "cac")]
+            shown.append(ratios_text(paid, "roas"))
+        rows.append(shown)
     columns = [by, ">leads", ">mql", ">sql", ">opportunity", ">won", ">to won", ">amount"]
+    columns += [">spend", ">per lead", ">cac", ">roas"] if spent else []
     console.print(table("by first touch", columns, rows))
-    console.print("Next: leadflow lead show KEY", style="dim")
+    show_unmatched(console, document["unmatched"], by)
+    console.print(f"Next: leadflow economics --by {by}" if spent else _NEXT, style="dim")
+
+
+_NEXT = "Next: leadflow lead show KEY"
+
+
+def show_unmatched(console: Console, unmatched: dict[str, Any], by: str) -> None:
+    """Print the spend that is in no row, and why."""
+    if not unmatched["spend"]:
+        return
+    console.print(f"spend in no row: {amounts_text(unmatched['spend'])}")
+    if unmatched.get("reason"):
+        console.print(f"  {unmatched['reason']}", markup=False)
+    for one in unmatched.get("values", ())[:_MOST]:
+        what = f"names no {by}" if one["value"] is None else f"{one['value']}: no lead came from it"
+        console.print(f"  {amounts_text(one['spend'])} {what}", markup=False)
+
+
+_MOST = 10
+"""Values of unmatched spend that are shown to people; --json has all."""
