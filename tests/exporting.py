@@ -10,8 +10,11 @@ from leadflow.app import App
 from leadflow.files import ingest, open_lines
 from leadflow.settings import load_settings
 
-MARK: Final = "pERSONAL"
-"""Every value that tells who somebody is holds this, in some case."""
+MARK: Final = "zQ7Who"
+"""Names and addresses hold this, in some case."""
+
+PHONES: Final = "30901820"
+"""Telephone numbers hold this."""
 
 SEARCH: Final = {"channel": "paid_search", "source": "google", "campaign": "=SUM(A1)"}
 
@@ -31,7 +34,7 @@ def events() -> Iterator[dict[str, Any]]:
     """Yield events of eight people and a report of spend."""
     for n in range(8):
         email = f"{MARK}{n}@example.com"
-        known = {"email": email, "name": f"Ada {MARK} {n}", "phone": f"+4930901820{n:02}"}
+        known = {"email": email, "name": f"Ada {MARK} {n}", "phone": f"+49{PHONES}{n:02}"}
         visitor = {"anonymous_id": f"v{n}"}
         day = f"2026-03-{n + 1:02}"
         yield _event(f"a{n}", "page.viewed", f"{day}T08:00:00.5Z", visitor, touch=SEARCH)
@@ -76,6 +79,11 @@ def events() -> Iterator[dict[str, Any]]:
             "currency": "EUR",
         },
     }
+
+
+def tells_who(text: str) -> bool:
+    """Return whether a personal value of the history stands in *text*."""
+    return MARK.lower() in text.lower() or PHONES in text
 
 
 @contextmanager
