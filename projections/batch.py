@@ -181,6 +181,7 @@ class Batch:
             anew = View(view.lead_no, view.streams)
             rows.dropped.append(view.lead_no)
             self._add_parts(view.lead_no, view.streams)
+            rows.spend += spend_rows(view.lead_no, [everything], self.rules)
             decide_anew(anew, everything, self.rules, rows)
             anew.decision = decided_in([group]) or view.decision
             self._keep(anew)
