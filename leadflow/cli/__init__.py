@@ -7,6 +7,7 @@ import typer
 from leadflow.cli import (
     accounts,
     attribution,
+    curves,
     duplicates,
     economics,
     funnel,
@@ -19,7 +20,9 @@ from leadflow.cli import (
     run,
     setup,
     sources,
+    speed,
     stages,
+    targets,
     trial,
     win,
 )
@@ -85,9 +88,12 @@ intake.register(app)
 run.register(app)
 pipeline.register(app)
 funnel.register(app)
+curves.register(app)
 attribution.register(app)
 sources.register(app)
+speed.register(app)
 economics.register(app)
+targets.register(app)
 accounts.register(app)
 people.register(app)
 duplicates.register(app)
