@@ -67,13 +67,17 @@ class Chain(NamedTuple):
 class StepTotal(NamedTuple):
     """How many subjects reached a step, and how fast. Nobody to divide by gives None.
 
-    In mode ``any`` this is about reaching so many steps, whichever they are.
+    In mode ``any`` this is about reaching so many steps, whichever they are. A median lies between
+    the two in the middle; the 90th percentile is the least time by which 90 % are there.
     """
 
     subjects: int
     rate_from_first: Fraction | None
     rate_from_previous: Fraction | None
     median_seconds_from_first: Fraction | None
+    p90_seconds_from_first: Fraction | None = None
+    median_seconds_from_previous: Fraction | None = None
+    p90_seconds_from_previous: Fraction | None = None
 
 
 def longest_chain(
@@ -139,9 +143,11 @@ def funnel(
 def totals(chains: Iterable[Chain], steps: int) -> list[StepTotal]:
     """Return the totals per step of *chains* of a funnel with so many *steps*."""
     elapsed: list[list[int]] = [[] for _ in range(steps)]
+    since_previous: list[list[int]] = [[] for _ in range(steps)]
     for chain in chains:
         for k, at in enumerate(chain.instants):
             elapsed[k].append(at - chain.instants[0])
+            since_previous[k].append(at - chain.instants[max(k - 1, 0)])
     counts = [len(times) for times in elapsed]
     return [
         StepTotal(
@@ -149,6 +155,9 @@ def totals(chains: Iterable[Chain], steps: int) -> list[StepTotal]:
             _ratio(counts[k], counts[0]),
             _ratio(counts[k], counts[max(k - 1, 0)]),
             _median_seconds(elapsed[k]),
+            _p90_seconds(elapsed[k]),
+            _median_seconds(since_previous[k]),
+            _p90_seconds(since_previous[k]),
         )
         for k in range(steps)
     ]
@@ -349,3 +358,10 @@ def _median_seconds(micros: list[int]) -> Fraction | None:
         return None
     ordered, middle = sorted(micros), len(micros) // 2
     return Fraction(ordered[~middle] + ordered[middle], 2_000_000)
+
+
+def _p90_seconds(micros: list[int]) -> Fraction | None:
+    """Return the least of *micros*, in seconds, that 90 % of them do not exceed."""
+    if not micros:
+        return None
+    return Fraction(sorted(micros)[-(-9 * len(micros) // 10) - 1], 1_000_000)

@@ -7,7 +7,10 @@ custom. All values are exact fractions; durations are any whole unit.
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from math import exp, log, sqrt
 from typing import Final, NamedTuple, TypeVar
+
+from domain.intervals import Z95
 
 C = TypeVar("C", bound=Hashable)
 
@@ -26,8 +29,8 @@ class Step(NamedTuple):
     """Subjects to whom it happened then."""
     reached: Fraction
     """The share to whom it has happened by then."""
-    variance: Fraction | None = None
-    """Greenwood's variance of that share; None where it is not estimated."""
+    variance: Fraction
+    """The variance of that share: Greenwood's, and where causes compete its like."""
 
 
 def kaplan_meier(observations: Iterable[tuple[int, bool]]) -> list[Step]:
@@ -57,18 +60,57 @@ def aalen_johansen(observations: Iterable[tuple[int, C | None]]) -> dict[C, list
     The shares of all causes and of those to whom nothing has happened sum to one; with one cause
     it is that of `kaplan_meier`. A curve has a step where its cause happened.
 
+    The variance is that of the delta method (Marubini, Valsecchi 1995): over the event times up
+    to t, d of n at risk, d_k of them by the cause, S the share that was left just before,
+
+        Σ (F(t)-F)²·d/(n(n-d)) + Σ S²·d_k(n-d_k)/n³ - 2 Σ (F(t)-F)·S·d_k/n²
+
+    and with one cause it is Greenwood's.
+
     Raises ValueError for a negative duration.
     """
-    left = _ONE
-    reached: dict[C, Fraction] = {}
-    curves: dict[C, list[Step]] = {}
-    for at, at_risk, happened in _event_times(observations):
-        for cause, events in happened.items():
-            share = reached.get(cause, _ZERO) + left * Fraction(events, at_risk)
-            reached[cause] = share
-            curves.setdefault(cause, []).append(Step(at, at_risk, events, share))
-        left *= Fraction(at_risk - sum(happened.values()), at_risk)
-    return curves
+    times = list(_event_times(observations))
+    causes = dict.fromkeys(cause for _, _, happened in times for cause in happened)
+    return {cause: _incidence(times, cause) for cause in causes}
+
+
+def _incidence(times: Sequence[tuple[int, int, Mapping[C, int]]], cause: C) -> list[Step]:
+    """Return the curve of one cause."""
+    left, reached = _ONE, _ZERO
+    # The sums of the variance, with (F(t)-F)² and F(t)-F multiplied out.
+    all_, of_reached, of_square, own, mixed, mixed_reached = [_ZERO] * 6
+    steps = []
+    for at, at_risk, happened in times:
+        events, every = happened.get(cause, 0), sum(happened.values())
+        reached += left * Fraction(events, at_risk)
+        if every < at_risk:  # else nobody is left, and F(t) is F for good
+            weight = Fraction(every, at_risk * (at_risk - every))
+            all_ += weight
+            of_reached += weight * reached
+            of_square += weight * reached * reached
+        own += left * left * Fraction(events * (at_risk - events), at_risk**3)
+        mixed += left * Fraction(events, at_risk**2)
+        mixed_reached += left * Fraction(events, at_risk**2) * reached
+        if events:
+            variance = reached * reached * all_ - 2 * reached * of_reached + of_square
+            variance += own - 2 * (reached * mixed - mixed_reached)
+            steps.append(Step(at, at_risk, events, reached, variance))
+        left *= Fraction(at_risk - every, at_risk)
+    return steps
+
+
+def log_log(reached: Fraction, variance: Fraction, z: Fraction = Z95) -> tuple[float, float] | None:
+    """Return the interval of a share that has been reached, by the log of minus the log of 1 - it.
+
+    So it stays within 0 to 1 (Kalbfleisch, Prentice 1980). Where the share is 0 or 1 there is
+    none.
+    """
+    if not 0 < reached < 1:
+        return None
+    left = 1 - float(reached)
+    middle = log(-log(left))
+    spread = float(z) * sqrt(variance) / (left * -log(left))
+    return 1 - exp(-exp(middle - spread)), 1 - exp(-exp(middle + spread))
 
 
 def reached_by(curve: Sequence[Step], duration: int) -> Fraction:

@@ -1,235 +1,291 @@
 """Funnels whose steps are events, with or without stages among them: asked of the history itself.
 
-Funnels of stages alone are a question to the read models (``projections.stages``).
+Funnels of stages alone are a question to the read models (``projections.funnel``).
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-from domain.aliases import UnknownStage, code_of
+import numpy as np
+from sqlalchemy import Connection
+
 from domain.book import Rules
 from domain.events import Event, Fact
-from domain.funnel import Chain, Mode, check_funnel, longest_chain
-from domain.stages import PATH, RANK, STAGES
-from leadflow.store.base import Store
-from projections.answers import by_size
+from domain.funnel import Mode
+from domain.periods import Every
+from leadflow.funnel_steps import Excluded, Step, refuse_twins, test_of, told
+from leadflow.funnel_steps import field as field_of
+from projections.answers import Answer
+from projections.as_of import Filtered
+from projections.cohorts import cohorts as stage_cohorts
+from projections.cohorts import document as cohort_document
+from projections.cohorts import latest as latest_event
+from projections.columns import Coded, Columns
 from projections.feeding import counting, people_in, views_of
+from projections.funnel import (
+    Happenings,
+    Question,
+    arranged,
+    check_reading,
+    document,
+    latest,
+    stage_entries,
+    stage_masks,
+)
+from projections.history import History
 from projections.pipeline import dimension, pipeline
 from projections.rows import Rows
-from projections.stages import step_rows
+from projections.stages import stages
+from projections.touches import touches
 
-_STEP: Final = re.compile(r"([A-Za-z0-9_.:-][A-Za-z0-9_.: -]*)(?:\[([^\]]*)\])?")
-_OUTSIDE_BRACKETS: Final = re.compile(r",(?![^\[]*\])")
-
-Happening = Fact | str
-"""What a lead goes through: a fact, or the entry into a stage."""
-
-Test = Callable[[Happening], bool]
+FIELD: Final = "event."
+"""What a dimension begins with that is a field of the events themselves: ``event.kind``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step as the user wrote it: a stage, or a type of event whose fields have values."""
-
-    text: str
-    name: str
-    where: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def is_stage(self) -> bool:
-        """Return whether the step is a stage."""
-        return self.name in STAGES
-
-    @property
-    def told(self) -> str:
-        """Return the step as answers name it: the code of a stage, and else as it was written."""
-        return self.name if self.is_stage else self.text
-
-
-def parse_steps(text: str) -> list[Step]:
-    """Return the steps of ``captured,form.submitted[kind=demo],won``.
-
-    Raises ValueError, saying what is wrong.
-    """
-    steps = []
-    for part in _OUTSIDE_BRACKETS.split(text):
-        word = part.strip()
-        found = _STEP.fullmatch(word)
-        if found is None:
-            raise ValueError(
-                f"{word!r} is no step; write a stage, or a type of event such as"
-                " form.submitted[kind=demo]"
-            )
-        name, filters = found[1].strip(), found[2]
-        if "." not in name:
-            try:
-                name = code_of(name)
-            except UnknownStage as error:
-                raise ValueError(
-                    f"{error}; a step may also be a type of event such as form.submitted"
-                ) from None
-        step = Step(word, name, tuple(_filters(filters, word)) if filters else ())
-        if step.is_stage and step.where:
-            raise ValueError(f"{word!r}: a stage has no fields to filter by")
-        steps.append(step)
-    return steps
-
-
-def refuse_twins(steps: Sequence[Step], mode: str) -> None:
-    """Raise ValueError where a funnel whose mode takes each step once has one of them twice."""
-    if mode != "monotone":
-        return
-    written: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
-    for step in steps:
-        ask = (step.name, step.where)
-        if ask in written:
-            raise ValueError(
-                f"{written[ask]!r} and {step.text!r} are one step, {step.told}; mode monotone"
-                " takes each once: leave one out, or take --mode ordered"
-            )
-        written[ask] = step.text
-
-
-def _filters(text: str, word: str) -> Iterator[tuple[str, str]]:
-    for part in text.split(","):
-        name, equals, value = part.partition("=")
-        if not equals or not name.strip():
-            raise ValueError(f"{word!r}: write a filter as [field=value]")
-        yield name.strip(), value.strip()
+def default_mode(steps: Sequence[Step]) -> Mode:
+    """Return the mode of a funnel where none is asked for."""
+    return "monotone" if all(step.is_stage for step in steps) else "ordered"
 
 
 def funnel(
-    store: Store,
+    connection: Connection,
+    store: History,
     rules: Rules,
     steps: Sequence[Step],
+    question: Question,
+    excluded: Sequence[Excluded] = (),
     *,
-    mode: Mode = "ordered",
-    window: int | None = None,
-    by: str | None = None,
-    since: int | None = None,
-    until: int | None = None,
-) -> dict[str, Any]:
-    """Return the document of `leadflow funnel`, over the whole history.
+    as_of: int | None = None,
+    known_at: int | None = None,
+) -> Answer:
+    """Return the document of `leadflow funnel`.
 
-    *window*, *since* and *until* are microseconds; a chain starts at *since* or later and before
-    *until*. *by* is a dimension of the lead. Raises ValueError for what makes no funnel, and
-    UnknownDimension.
+    *connection* is one to the read models as they were where *as_of* or *known_at* ask for it; both
+    are microseconds UTC, as all instants of the *question*, whose exclusions are those *excluded*.
+    Raises ValueError for what makes no funnel, and UnknownDimension.
     """
-    tests = [_test(step, mode) for step in steps]
-    check_funnel(tests, mode=mode)
-    stages = any(step.is_stage for step in steps)
-    place = None if by is None else list(pipeline.c).index(dimension(by))
-    chains: dict[Any, list[Chain]] = {}
-    for streams in _leads(store):
-        for value, told in _told(streams, rules, place, stages=stages):
-            events = told if since is None else [one for one in told if one[0] >= since]
-            if not events:
-                continue
-            chain = longest_chain(events, tests, window=window, mode=mode)
-            if until is not None and chain.instants and chain.instants[0] >= until:
-                continue
-            chains.setdefault(value, []).append(chain)
-    every = [chain for of_value in chains.values() for chain in of_value]
-    names = [step.told for step in steps]
-    groups = [] if by is None else _groups(chains, names)
-    return {
-        "mode": mode,
-        "window_seconds": None if window is None else window // 1_000_000,
-        "steps": step_rows(every, names),
-        "groups": groups,
-    }
+    happened = happenings(
+        connection, store, rules, steps, question, excluded, as_of=as_of, known_at=known_at
+    )
+    return document(happened, [step.told for step in steps], question)
 
 
-def _groups(chains: Mapping[Any, list[Chain]], names: Sequence[str]) -> list[dict[str, Any]]:
-    rows = {value: step_rows(of_value, names) for value, of_value in chains.items()}
-    sizes = {value: of_value[0]["leads"] for value, of_value in rows.items()}
-    return [{"value": value, "steps": rows[value]} for value in by_size(sizes) if sizes[value]]
+def cohorts(
+    connection: Connection,
+    store: History,
+    rules: Rules,
+    steps: Sequence[Step],
+    question: Question,
+    every: Every = "month",
+    *,
+    as_of: int | None = None,
+    known_at: int | None = None,
+) -> Answer:
+    """Return the document of `leadflow cohorts`; the arguments are those of `funnel`.
+
+    Rates of the period are told where all steps are stages. Raises ValueError for what makes no
+    funnel.
+    """
+    if all(step.is_stage for step in steps):
+        refuse_twins(steps, question.mode)
+        names = [step.name for step in steps]
+        return stage_cohorts(connection, names, question, every=every, as_of=as_of)
+    happened = happenings(connection, store, rules, steps, question, as_of=as_of, known_at=known_at)
+    now = latest_event(connection, as_of)
+    return cohort_document(happened, [step.told for step in steps], question, every, now)
 
 
-# --- what a step asks ---------------------------------------------------------------------------
+def happenings(
+    connection: Connection,
+    store: History,
+    rules: Rules,
+    steps: Sequence[Step],
+    question: Question,
+    excluded: Sequence[Excluded] = (),
+    *,
+    as_of: int | None = None,
+    known_at: int | None = None,
+) -> Happenings:
+    """Return the columns of a funnel: of the read models for stages alone, else of the history.
+
+    The arguments are those of `funnel`.
+    """
+    question.check([step.text for step in steps])
+    refuse_twins(steps, question.mode)
+    by_field = question.by is not None and question.by.startswith(FIELD)
+    if by_field and question.reading == "current":
+        raise ValueError(
+            f"{question.by} is a field of events, which leads have not now: take --reading first,"
+            " conversion or step"
+        )
+    if not by_field:
+        if question.by is not None:
+            dimension(question.by)
+        check_reading(question)
+        if all(one.is_stage for one in (*steps, *(out.step for out in excluded))):
+            names = [step.name for step in steps]
+            return stage_entries(connection, names, question, [out.step.name for out in excluded])
+    history: History = store
+    if as_of is not None or known_at is not None:
+        history = Filtered(store, rules, as_of, known_at)
+    joined = as_of is None and known_at is None
+    return _Collected(steps, excluded, question).read(history, rules, joined=joined)
 
 
-def _test(step: Step, mode: Mode) -> Test:
-    if step.is_stage:
-        names = {step.name}
-        if mode == "monotone" and step.name in PATH:
-            names |= {other for other, rank in RANK.items() if rank > RANK[step.name]}
-        return lambda event: isinstance(event, str) and event in names
-    type_, where = step.name, step.where
-
-    def matches(event: Happening) -> bool:
-        if isinstance(event, str) or event.type != type_:
-            return False
-        return all(_text(_field(event, name)) == value for name, value in where)
-
-    return matches
+_PLACE: Final = {column.key: n for n, column in enumerate(pipeline.c)}
+_TOUCH: Final = {column.key: n for n, column in enumerate(touches.c)}
+_STAGE: Final = {column.key: n for n, column in enumerate(stages.c)}
 
 
-def _field(fact: Fact, name: str) -> Any:
-    """Return a field of a fact: of its type, or ``actor``, ``source``, ``touch.channel``, ..."""
-    if name == "actor":
-        return fact.actor
-    if name == "source":
-        return fact.source
-    head, dot, rest = name.partition(".")
-    if dot and head == "touch":
-        return None if fact.touch is None else fact.touch.get(rest)
-    value: Any = fact.data
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+@dataclass(slots=True)
+class _Coding:
+    """A column of text that grows."""
+
+    codes: list[int] = field(default_factory=list)
+    known: dict[str | None, int] = field(default_factory=dict)
+
+    def code(self, value: str | None) -> int:
+        return self.known.setdefault(value, len(self.known))
+
+    def coded(self) -> Coded:
+        return Coded(np.array(self.codes, np.int32), list(self.known))
 
 
-def _text(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return None if value is None else str(value)
+class _Collected:
+    """The columns of a funnel, as they are read from the history person by person."""
+
+    def __init__(
+        self, steps: Sequence[Step], excluded: Sequence[Excluded], question: Question
+    ) -> None:
+        self._question = question
+        self._steps = len(steps)
+        asked = [*steps, *(out.step for out in excluded)]
+        self._tests: dict[str, list[tuple[int, Callable[[Fact], bool]]]] = {}
+        for k, step in enumerate(asked):
+            if not step.is_stage:
+                self._tests.setdefault(step.name, []).append((1 << k, test_of(step)))
+        self._marks = stage_masks(
+            [step.name if step.is_stage else "" for step in steps],
+            question.mode,
+            [out.step.name if out.step.is_stage else "" for out in excluded],
+        )
+        self._all = question.mode == "strict_all"
+        by = question.by
+        self._field = by.removeprefix(FIELD) if by is not None and by.startswith(FIELD) else None
+        self._by = None if self._field is not None else by
+        self._needs_rows = (
+            self._by is not None or question.unit != "lead" or any(step.is_stage for step in asked)
+        )
+        self._leads: list[int] = []
+        self._cycles: list[int] = []
+        self._times: list[int] = []
+        self._masks: list[int] = []
+        self._values = _Coding()
+        self._accounts = _Coding()
+        self._touched: list[tuple[int, int]] = []
+        self._touch_values = _Coding()
+
+    def read(self, history: History, rules: Rules, *, joined: bool) -> Happenings:
+        """Return the columns of all leads of *history*."""
+        numbers = count(1)
+        for streams in _leads(history):
+            self._take(streams, rules, numbers, joined=joined)
+        times = np.array(self._times, np.int64)
+        leads = np.array(self._leads, np.int64)
+        values: Coded | None = None
+        if self._question.by is not None:
+            values = self._values.coded()
+            if self._by is not None and self._question.reading != "current":
+                at = np.array(self._touched, np.int64).reshape(-1, 2)
+                rows = Columns(
+                    {"lead_no": at[:, 0], "at_us": at[:, 1]},
+                    {"value": self._touch_values.coded()},
+                    len(at),
+                )
+                values = latest(rows, leads, times)
+        return arranged(
+            self._question,
+            leads,
+            np.array(self._cycles, np.int64),
+            self._accounts.coded() if self._question.unit == "account" else None,
+            times,
+            np.array(self._masks, np.uint64),
+            values,
+            self._steps,
+        )
+
+    def _take(
+        self, streams: list[list[Event]], rules: Rules, numbers: Iterator[int], *, joined: bool
+    ) -> None:
+        """Add what the people in *streams* went through. Facts that do not count are left out."""
+        parts = [counting(part, rules) for _, part in people_in(streams, rules, joined=joined)]
+        parts = [part for part in parts if any(fact.keys for fact in part)]
+        if not parts:
+            return  # spend, policies and corrections of nothing belong to no lead
+        if not self._needs_rows:
+            for part in parts:
+                self._add(next(numbers), part, {}, None)
+            return
+        rows = Rows()
+        names = [str(n) for n in range(len(streams))]
+        views_of(numbers, names, streams, rules, rows, joined=joined)
+        entered: dict[tuple[int, str, str], list[tuple[str, int]]] = {}
+        for row in rows.stages:
+            key = (row[0], row[_STAGE["fact_source"]], row[_STAGE["fact_id"]])
+            entered.setdefault(key, []).append((row[_STAGE["stage"]], row[_STAGE["cycle"]]))
+        if self._by is not None and self._question.reading != "current":
+            for row in rows.touches:
+                self._touched.append((row[0], row[_TOUCH["at_us"]]))
+                self._touch_values.codes.append(self._touch_values.code(row[_TOUCH[self._by]]))
+        for part, row in zip(parts, rows.pipeline, strict=True):
+            self._add(row[0], part, entered, row)
+
+    def _add(
+        self,
+        lead: int,
+        facts: Sequence[Fact],
+        entered: dict[tuple[int, str, str], list[tuple[str, int]]],
+        row: Sequence[Any] | None,
+    ) -> None:
+        """Add the *facts* of one person, and the stages that they *entered*."""
+        cycle = 1
+        value = 0
+        if row is not None and self._by is not None:
+            value = self._values.code(row[_PLACE[self._by]])
+        account = 0 if row is None else self._accounts.code(row[_PLACE["account"]])
+        for fact in facts:
+            mask = 0
+            for bit, test in self._tests.get(fact.type, ()):
+                if test(fact):
+                    mask |= bit
+            followed = entered.get((lead, fact.source, fact.id), ()) if entered else ()
+            if followed:
+                cycle = followed[-1][1]
+            happened = [mask, *(self._marks[stage] for stage, _ in followed)]
+            counted = [bits for bits in happened if bits]
+            if self._all and not counted:
+                counted = [0]  # any other event; the one that led to a step is none
+            for one in counted:
+                self._leads.append(lead)
+                self._cycles.append(cycle)
+                self._times.append(fact.at)
+                self._masks.append(one)
+                self._accounts.codes.append(account)
+                if self._field is not None:
+                    value = self._values.code(told(field_of(fact, self._field)))
+                self._values.codes.append(value)
 
 
-# --- what leads went through --------------------------------------------------------------------
-
-
-def _leads(store: Store) -> Iterator[list[list[Event]]]:
+def _leads(history: History) -> Iterator[list[list[Event]]]:
     """Yield the streams of each lead; those of merged leads come together at the end."""
-    merged = store.merged()
+    merged = history.merged()
     shared = {*merged, *merged.values()}
     parts: dict[str, list[list[Event]]] = {}
-    for stream, events in store.all_streams(store.head()):
+    for stream, events in history.all_streams(history.head()):
         if stream in shared:
             parts.setdefault(merged.get(stream, stream), []).append(events)
         else:
             yield [events]
     yield from parts.values()
-
-
-def _told(
-    streams: list[list[Event]], rules: Rules, place: int | None, *, stages: bool
-) -> Iterator[tuple[Any, list[tuple[int, Happening]]]]:
-    """Yield per person the value at *place* of its row in pipeline, and what it went through.
-
-    Facts that do not count are left out.
-    """
-    parts = [counting(part, rules) for _, part in people_in(streams, rules)]
-    parts = [part for part in parts if any(fact.keys for fact in part)]
-    if not parts:
-        return  # spend, policies and corrections of nothing belong to no lead
-    if place is None and not stages:
-        for part in parts:
-            yield None, [(fact.at, fact) for fact in part]
-        return
-    rows = Rows()
-    views_of(count(), [str(n) for n in range(len(streams))], streams, rules, rows)
-    entered: dict[tuple[int, str, str], list[str]] = {}
-    for row in rows.stages:
-        entered.setdefault((row[0], row[12], row[13]), []).append(row[2])
-    for part, row in zip(parts, rows.pipeline, strict=True):
-        told: list[tuple[int, Happening]] = []
-        for fact in part:
-            told.append((fact.at, fact))
-            if stages:
-                followed = entered.get((row[0], fact.source, fact.id), ())
-                told += [(fact.at, stage) for stage in followed]
-        yield None if place is None else row[place], told

@@ -202,7 +202,7 @@ class _Events:
         if not new.all():
             place = np.arange(rows, dtype=np.int32)
             first_at = np.maximum.accumulate(np.where(new, place, 0))
-            after_at = _next(new)[1:]
+            after_at = next_of(new)[1:]
         return cls(np.append(at, at.dtype.type(0)), mask, code, first_at, after_at)
 
     def __len__(self) -> int:
@@ -213,7 +213,7 @@ class _Events:
         return places + 1 if self.after_at is None else self.after_at[places]
 
 
-def _next(those: Array) -> Array:
+def next_of(those: Array) -> Array:
     """Return for each place, and two beyond the end, the first of *those* at it or after it."""
     rows = len(those)
     following = np.full(rows + 2, rows, np.int32)
@@ -273,7 +273,7 @@ def _attempts(events: _Events, asked: _Asked, starts: Array) -> tuple[Array, Arr
     last = starts
     if asked.mode == "monotone" and events.first_at is not None:
         # At equal instants the attempt begins with the first event that is a step.
-        last = _next((events.mask & asked.step_bits) != 0)[events.first_at[starts]]
+        last = next_of((events.mask & asked.step_bits) != 0)[events.first_at[starts]]
     picks[:, 0] = last
     alive = np.arange(len(starts), dtype=np.int32)
     owner = events.code[starts]
@@ -301,22 +301,22 @@ def _step(events: _Events, asked: _Asked, k: int, last: Array, taken: Array) -> 
     beyond = len(events)
     bit = 1 << k
     if asked.mode == "monotone":
-        return _next((events.mask & asked.step_bits) >= bit)[taken[:, 0]]
+        return next_of((events.mask & asked.step_bits) >= bit)[taken[:, 0]]
     if asked.mode == "strict_all":
-        place = last + 1
-        fits = np.append((events.mask & bit) != 0, False)[place]
+        here = last + 1
+        fits = np.append((events.mask & bit) != 0, False)[here]
         if asked.increase:
-            fits &= events.at[place] > events.at[last]
-        return np.where(fits, place, beyond)
-    following = _next((events.mask & bit) != 0)
+            fits &= events.at[here] > events.at[last]
+        return np.where(fits, here, beyond)
+    following = next_of((events.mask & bit) != 0)
     if asked.mode == "strict":
-        place = following[events.later(last) if asked.increase else last + 1]
-        ahead = events.mask & asked.step_bits
-        barrier = _next((ahead != 0) & ((ahead & ((bit << 1) - 1)) == 0))
-        return np.where(place < barrier[last + 1], place, beyond)
+        found = following[events.later(last) if asked.increase else last + 1]
+        step = events.mask & asked.step_bits
+        barrier = next_of((step != 0) & ((step & ((bit << 1) - 1)) == 0))
+        return np.where(found < barrier[last + 1], found, beyond)
     if asked.increase:
         return following[events.later(last)]
-    place = following[last + 1 if events.first_at is None else events.first_at[last]]
+    place: Array = following[last + 1 if events.first_at is None else events.first_at[last]]
     # An event that was taken is not taken twice: look for the next one instead.
     earlier = asked.step_bits & (bit - 1)
     if ((events.mask & bit) != 0)[(events.mask & earlier) != 0].any():
@@ -332,7 +332,7 @@ def _void(events: _Events, asked: _Asked, levels: Array, picks: Array) -> Array:
     """Return the attempts with an excluded event within."""
     void = np.zeros(len(levels), bool)
     for x, (after, before) in enumerate(asked.exclusions):
-        excluded = _next((events.mask & (1 << (asked.steps + x))) != 0)
+        excluded = next_of((events.mask & (1 << (asked.steps + x))) != 0)
         those = np.flatnonzero(levels >= after)
         since = picks[those, after - 1]
         place = excluded[events.later(since)]
@@ -381,7 +381,7 @@ def _any_order(events: _Events, asked: _Asked) -> _Found:
     beyond = len(events)
     picks = np.full((len(starts), asked.steps), beyond, np.int32)
     for those in sets:
-        following = _next(step == those)
+        following = next_of(step == those)
         place = following[starts]
         for k in _steps_of(those):
             fits = events.code[place] == owner

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leadflow.funnels import parse_steps
+from leadflow.funnel_steps import parse_steps
 from tests.command_line import CommandLine, command_line, event
 
 MONTH = "2025-03"

@@ -14,7 +14,7 @@ from domain.attribution import MODELS, attribute
 from domain.events import Fact
 from domain.journey import COLLAPSE_GAP, LOOKBACK
 from leadflow.policies import load_policy
-from projections import credit, pipeline, sources, stages
+from projections import credit, funnel, pipeline, sources
 from projections.as_of import as_of_engine
 from projections.runner import Runner
 from tests.projections_kit import DAY, HOUR, Log, fact, memory, read_model_database
@@ -138,8 +138,8 @@ def test_a_funnel_counts_skipped_stages_only_where_order_does_not_matter() -> No
     steps = ["captured", "sal", "won"]
 
     with engine.connect() as connection:
-        monotone = stages.funnel(connection, steps)
-        ordered = stages.funnel(connection, steps, mode="ordered", by="owner")
+        monotone = funnel.funnel(connection, steps)
+        ordered = funnel.funnel(connection, steps, mode="ordered", by="owner")
 
     assert [2, 2, 1] == [step["leads"] for step in monotone["steps"]]
     assert [2, 1, 0] == [step["leads"] for step in ordered["steps"]]
@@ -186,7 +186,7 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         with pytest.raises(pipeline.UnknownDimension, match="there are owner"):
             pipeline.summary(connection, by="stars")
         with pytest.raises(ValueError, match="there are captured"):
-            stages.funnel(connection, ["born"])
+            funnel.funnel(connection, ["born"])
         assert set(credit.STORED) <= set(MODELS)
 
 
@@ -197,5 +197,5 @@ def test_there_is_an_answer_where_there_are_no_leads() -> None:
         )
         assert [] == sources.summary(connection)["rows"]
         assert 0 == credit.attribution(connection, "first")["conversions"]
-        assert [0] == [step["leads"] for step in stages.funnel(connection, ["won"])["steps"]]
+        assert [0] == [step["leads"] for step in funnel.funnel(connection, ["won"])["steps"]]
     memory().dispose()

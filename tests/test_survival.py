@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.intervals import wilson
-from domain.survival import Step, aalen_johansen, kaplan_meier, quantile, reached_by
+from domain.survival import (
+    Step,
+    aalen_johansen,
+    kaplan_meier,
+    log_log,
+    quantile,
+    reached_by,
+)
 
 observations = st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=20)
 competing = st.lists(
@@ -61,7 +68,40 @@ def test_who_is_lost_sight_of_counts_no_less_than_who_never_gets_there(
 def test_with_one_cause_both_curves_are_one(some: list[tuple[int, bool]]) -> None:
     curves = aalen_johansen((at, "won" if hit else None) for at, hit in some)
 
-    assert [step._replace(variance=None) for step in kaplan_meier(some)] == curves.get("won", [])
+    assert kaplan_meier(some) == curves.get("won", [])
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from("abc")), min_size=1, max_size=15))
+def test_where_nobody_is_lost_sight_of_the_variance_is_that_of_a_share(
+    some: list[tuple[int, str]],
+) -> None:
+    for curve in aalen_johansen(some).values():
+        for step in curve:
+            assert step.variance == step.reached * (1 - step.reached) / len(some)
+
+
+@given(competing)
+def test_the_interval_holds_the_share_and_stays_within_0_and_1(
+    some: list[tuple[int, str | None]],
+) -> None:
+    for curve in aalen_johansen(some).values():
+        for step in curve:
+            interval = log_log(step.reached, step.variance)
+            assert (interval is None) == (step.reached == 1)
+            if interval is not None:
+                low, high = interval
+                assert 0 <= low <= float(step.reached) + 1e-12
+                assert float(step.reached) - 1e-12 <= high <= 1
+
+
+def test_the_interval_of_the_golden_curve() -> None:
+    """By hand: S = 8/15, se = sqrt(208/3375); ln(-ln S) -+ 1.96 se / (S |ln S|)."""
+    curve = kaplan_meier([(3, True), (4, False), (5, True), (10, False), (10, False)])
+
+    interval = log_log(curve[-1].reached, curve[-1].variance)
+
+    assert interval == pytest.approx((0.1369288, 0.9316680), abs=1e-7)
+    assert log_log(Fraction(0), Fraction(0)) is None
 
 
 @given(competing)
@@ -86,7 +126,7 @@ def test_competing_causes_by_hand() -> None:
     """Of four one is lost at 1, one wins at 2, one is open since 2, one wins at 3."""
     curves = aalen_johansen([(1, "lost"), (2, "won"), (2, None), (3, "won")])
 
-    assert curves["lost"] == [Step(1, 4, 1, Fraction(1, 4))]
+    assert curves["lost"] == [Step(1, 4, 1, Fraction(1, 4), Fraction(3, 64))]
     assert [step.reached for step in curves["won"]] == [Fraction(1, 4), Fraction(3, 4)]
 
 

@@ -7,13 +7,34 @@ from rich.console import Console
 
 from leadflow.cli.frame import (
     AsJson,
+    AsOf,
+    KnownAt,
     answer,
     duration_option,
     percent,
     start_option,
     table,
 )
-from leadflow.cli.reading import By, read_models, value_text
+from leadflow.cli.reading import read_models, value_text
+
+Steps = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B,C",
+        help="Stages, or other names of them (leadflow stages), and types of event; of events"
+        " with fields: form.submitted[kind=demo], deal.won[amount>1000]; = != < > and ~ (contains).",
+    ),
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        help="ordered, strict, strict_all, any or monotone; left out, monotone for stages alone"
+        " (who is further has been there) and else ordered."
+    ),
+]
+Unit = Annotated[
+    str, typer.Option(help="What counts: lead, cycle (each of a lead's) or account (companies).")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,14 +47,7 @@ def register(app: typer.Typer) -> None:
 
 def funnel(
     ctx: typer.Context,
-    steps: Annotated[
-        str,
-        typer.Option(
-            metavar="A,B,C",
-            help="Stages, or other names of them (leadflow stages), and types of event; of events"
-            " with a field: form.submitted[kind=demo].",
-        ),
-    ],
+    steps: Steps,
     window: Annotated[
         int | None,
         typer.Option(
@@ -42,14 +56,35 @@ def funnel(
             help="From first to last step at most: 30d, 12h.",
         ),
     ] = None,
-    mode: Annotated[
+    mode: Mode = None,
+    unit: Unit = "lead",
+    by: Annotated[
         str | None,
         typer.Option(
-            help="ordered, strict, strict_all, any or monotone; left out, monotone for stages alone"
-            " (who is further has been there) and else ordered."
+            metavar="DIM",
+            help="Group by a dimension of the lead (owner, channel, source, campaign, country,"
+            " industry, ...), or by a field of the events: event.kind, event.touch.campaign.",
         ),
     ] = None,
-    by: By = None,
+    reading: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose value groups: current (the lead's now), first (at its first step),"
+            " conversion (at the furthest step it reached) or step (at each step its own); left"
+            " out, current for leads and first for fields of events."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EVENT[:I-J]",
+            help="What must not happen between steps I and J, numbered from 1; without numbers,"
+            " between the first and the last. May be repeated.",
+        ),
+    ] = None,
+    increase: Annotated[
+        bool, typer.Option("--increase", help="Each step later than the one before, never equal.")
+    ] = False,
     since: Annotated[
         int | None,
         typer.Option(
@@ -60,26 +95,46 @@ def funnel(
         int | None,
         typer.Option("--to", parser=start_option, metavar="TIME", help="First steps before then."),
     ] = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how many leads get from step to step, and how fast."""
+    from leadflow.funnel_steps import parse_exclusion, parse_steps
+    from leadflow.funnels import FIELD, default_mode
     from leadflow.funnels import funnel as funnel_of
-    from leadflow.funnels import parse_steps, refuse_twins
-    from projections.stages import funnel as by_stages
+    from projections.funnel import Question
 
-    with read_models(ctx) as (app, connection):
+    with read_models(ctx, as_of, known_at) as (app, connection):
         asked = parse_steps(steps)
-        stages = all(step.is_stage for step in asked)
-        how: Any = mode or ("monotone" if stages else "ordered")
-        refuse_twins(asked, how)
+        excluded = [parse_exclusion(text, len(asked)) for text in exclude or ()]
         if since is not None and until is not None and since >= until:
             raise ValueError("--from is not before --to: no first step lies between them")
-        limits = {"window": window, "by": by, "since": since, "until": until}
-        if stages:
-            names = [step.name for step in asked]
-            document = by_stages(connection, names, mode=how, **limits)  # type: ignore[arg-type]  # a dict of options
-        else:
-            document = funnel_of(app.store, app.rules, asked, mode=how, **limits)  # type: ignore[arg-type]  # the same
+        of_events = by is not None and by.startswith(FIELD)
+        how: Any = {
+            "mode": mode or default_mode(asked),
+            "unit": unit,
+            "reading": reading or ("first" if of_events else "current"),
+        }
+        question = Question(
+            window=window,
+            increase=increase,
+            exclusions=tuple((out.after, out.before) for out in excluded),
+            since=since,
+            until=until,
+            by=by,
+            **how,
+        )
+        document = funnel_of(
+            connection,
+            app.store,
+            app.rules,
+            asked,
+            question,
+            excluded,
+            as_of=as_of,
+            known_at=known_at,
+        )
     answer(document, as_json, lambda console: _funnel(console, document, by))
 
 
@@ -90,13 +145,19 @@ def _funnel(console: Console, document: dict[str, Any], by: str | None) -> None:
 
 def show_funnel(console: Console, document: dict[str, Any], by: str | None = None) -> None:
     """Print a funnel for people."""
-    console.print(_funnel_table(f"funnel, {document['mode']}", document["steps"]))
+    unit = document["unit"]
+    title = f"funnel, {document['mode']}" + (f", by {unit}" if unit != "lead" else "")
+    console.print(funnel_table(title, document["steps"]))
     for group in document["groups"]:
         console.print()
-        console.print(_funnel_table(f"{by}: {value_text(group['value'])}", group["steps"]))
+        of = {"first": " at the first step", "conversion": " at the furthest step"}.get(
+            document["reading"], " at the step" if document["reading"] == "step" else ""
+        )
+        console.print(funnel_table(f"{by}{of}: {value_text(group['value'])}", group["steps"]))
 
 
-def _funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
+def funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
+    """Return the table of the steps of one funnel."""
     most = max((step["leads"] for step in steps), default=0)
     rows = [
         (
@@ -105,15 +166,34 @@ def _funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
             "█" * round(20 * step["leads"] / most) if most else "",
             percent(step["rate_from_first"]),
             percent(step["rate_from_previous"]),
-            _days(step["median_seconds_from_first"]),
+            between(step["interval_from_previous"]),
+            days(step["median_seconds_from_first"]),
+            days(step["median_seconds_from_previous"]),
+            days(step["p90_seconds_from_previous"]),
         )
         for step in steps
     ]
-    columns = ["step", ">leads", "=", ">of first", ">of previous", ">median from first"]
+    columns = [
+        "step",
+        ">leads",
+        "=",
+        ">of first",
+        ">of previous",
+        ">95 %",
+        ">median from first",
+        ">from previous",
+        ">P90",
+    ]
     return table(title, columns, rows)
 
 
-def _days(seconds: float | None) -> str | None:
+def between(interval: list[float] | None) -> str:
+    """Return an interval of a rate in percent."""
+    return "-" if interval is None else f"{interval[0] * 100:.0f}-{interval[1] * 100:.0f}"
+
+
+def days(seconds: float | None) -> str | None:
+    """Return a duration in the unit that it is best read in."""
     if seconds is None:
         return None
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

@@ -53,8 +53,8 @@ def demo(
         from sqlalchemy import func, select
 
         from projections.credit import attribution
+        from projections.funnel import funnel
         from projections.pipeline import pipeline, summary
-        from projections.stages import funnel
 
         with app.connect() as connection:
             standing = summary(connection)
