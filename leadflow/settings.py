@@ -26,6 +26,7 @@ from consumers.cluster import KafkaSettings
 PREFIX: Final = "LEADFLOW_"
 FILE: Final = "leadflow.toml"
 POLICY_FILE: Final = "policy.toml"
+TARGETS_FILE: Final = "targets.toml"
 
 _TOPIC = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
@@ -91,6 +92,11 @@ class Settings(BaseSettings):
         description="Policy document; policy.toml in the working directory where there is one, else"
         " the default policy",
     )
+    targets: Path | None = Field(
+        None,
+        description="Goals of key figures; targets.toml in the working directory where there is one,"
+        " else none",
+    )
     batch_size: int = Field(
         5_000, ge=1, le=100_000, description="Records that intake stores in one transaction at most"
     )
@@ -145,6 +151,14 @@ class Settings(BaseSettings):
         if self.policy is not None:
             return self.policy
         beside = Path(POLICY_FILE)
+        return beside if beside.is_file() else None
+
+    @property
+    def targets_path(self) -> Path | None:
+        """Return the file of targets to use; None where there are no targets."""
+        if self.targets is not None:
+            return self.targets
+        beside = Path(TARGETS_FILE)
         return beside if beside.is_file() else None
 
     @property

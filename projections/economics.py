@@ -104,20 +104,22 @@ def compare(
     by: str = "channel",
     terms: Terms | None = None,
 ) -> Answer:
-    """Return the economics under each of *models*: one row per model and value of *by*.
+    """Return the economics under each of *models*: one row per value of *by* and model.
 
     Raises ValueError as `economics` does.
     """
     told = _Economics(connection, by, terms or Terms())
-    rows: list[Answer] = []
+    by_value: dict[str | None, list[Answer]] = {}
     parts: Answer = {}
     for model in models:
         parts = told.rows(model)
-        rows += [{"model": model, **row} for row in parts["rows"]]
+        for row in parts["rows"]:
+            by_value.setdefault(row["value"], []).append({"model": model, **row})
+    sizes = {value: rows[0]["leads"] for value, rows in by_value.items()}
     return {
         "models": list(models),
         **told.head,
-        "rows": rows,
+        "rows": [row for value in by_size(sizes) for row in by_value[value]],
         "unmatched": parts.get("unmatched"),
         "total": parts.get("total"),  # models divide it in different ways; it stays the same
         "customers": told.customers,

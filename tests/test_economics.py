@@ -1,6 +1,7 @@
 """What leads and customers cost and bring, as exact figures."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -215,7 +216,7 @@ def test_the_periods_of_a_year_have_its_months_and_its_churn(
     customers: list[Customer], cuts: list[int]
 ) -> None:
     bounds = [0, *sorted(set(cuts)), 300]
-    parts = [base(customers, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [base(customers, a, b) for a, b in pairwise(bounds)]
     whole = base(customers, 0, 300)
 
     assert whole.months == sum(part.months for part in parts)

@@ -7,20 +7,24 @@ import typer
 from leadflow.cli import (
     accounts,
     attribution,
+    channels,
     curves,
     duplicates,
     economics,
     funnel,
+    handoffs,
     intake,
     letters,
     maintain,
     people,
     pipeline,
     policies,
+    query,
     run,
     setup,
     sources,
     speed,
+    stage_graph,
     stages,
     targets,
     trial,
@@ -87,6 +91,9 @@ setup.register(app)
 intake.register(app)
 run.register(app)
 pipeline.register(app)
+stage_graph.register(app)
+handoffs.register(app)
+channels.register(app)
 funnel.register(app)
 curves.register(app)
 attribution.register(app)
@@ -101,6 +108,7 @@ letters.register(app)
 maintain.register(app)
 policies.register(app)
 win.register(app)
+query.register(app)
 stages.register(app)
 
 

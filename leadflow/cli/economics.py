@@ -1,8 +1,9 @@
 """Ask what leads and customers cost, and whether it pays."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -176,72 +177,117 @@ def _overheads(given: tuple[str, str] | None, file: Path | None) -> Any:
 
 
 def _economics(console: Console, document: dict[str, Any], terms: "Terms") -> None:
-    by = document["by"]
-    named = "model" not in document
-    margin, loaded = terms.margin is not None, bool(terms.overheads)
-    columns = ["model"] if named else []
-    columns += [by, ">leads", ">mql", ">customers", "cur", ">spend", ">revenue"]
-    columns += [">cpl", ">cpmql", ">cac", *([">full cac"] if loaded else []), ">roas", ">roi"]
-    columns += [">contribution", ">on spend", ">ltv/cac", ">payback"] if margin else []
-    lines: list[list[Any]] = []
-    for row in [*document["rows"], {**document["total"], "value": "(all)"}]:
-        if named and "model" not in row:
-            continue
-        head = [row["model"]] if named else []
-        head += [value_text(row["value"]), row["leads"]]
-        head += [_count(row["mql"]), _count(row["customers"])]
-        for one in row["money"] or [None]:
-            lines.append(head + _figures(one, margin=margin, loaded=loaded))
-            head = [""] * len(head)
-    what = "by several models" if named else f"by {document['model']}"
-    console.print(table(f"what it cost and brought, {what}", columns, lines))
+    from domain.economics import NO_REVENUE
+
+    by, named = document["by"], "model" not in document
+    margin, loaded = document["gross_margin"], bool(terms.overheads)
+    if named:
+        cost = ["customers", "cac", *(["cac_fully_loaded"] if loaded else [])]
+        figures = ["spend", *cost, "revenue", "roas", "roi"]
+        figures += ["contribution"] if margin else []
+        _table(
+            console, "the same spend under several models", ("value", "model"), figures, document
+        )
+    else:
+        cost = ["cost_per_lead", "cost_per_mql", "cac", *(["cac_fully_loaded"] if loaded else [])]
+        head = ("value", "leads", "mql", "customers")
+        _table(console, f"what it cost, by {document['model']}", head, ["spend", *cost], document)
+        brought = ["spend", "revenue", "roas", "roi"]
+        if margin:
+            brought += ["contribution", "contribution_on_spend", "ltv_to_cac", "payback_months"]
+        _table(console, "what it brought", ("value",), brought, document)
     show_unmatched(console, document["unmatched"], by)
+    if any(
+        one["missing"].get("roas") == NO_REVENUE for row in document["rows"] for one in row["money"]
+    ):
+        console.print("no ROAS where spend and revenue differ in currency: none is converted")
     if margin:
-        even = 1 / document["gross_margin"]
-        console.print(f"break-even: a ROAS of {even:.2f} at a margin of {terms.margin:.0%}")
+        console.print(f"it pays above a ROAS of {1 / margin:.2f}, at a margin of {percent(margin)}")
         _customers(console, document["customers"])
     else:
         console.print("Whether it pays tells --gross-margin RATE.", style="dim")
-    console.print(f"Next: leadflow economics --by {by} --compare", style="dim")
+    console.print(
+        "Next: leadflow targets" if named else f"Next: leadflow economics --by {by} --compare",
+        style="dim",
+    )
 
 
-def _figures(one: dict[str, Any] | None, *, margin: bool, loaded: bool) -> list[str]:
-    if one is None:
-        return ["-"] * (8 + loaded + 4 * margin)
-    names = ["spend", "revenue", "cost_per_lead", "cost_per_mql", "cac"]
-    names += ["cac_fully_loaded"] if loaded else []
-    shown = [one["currency"], *(_money(one[name]) for name in names)]
-    shown += [_ratio(one["roas"]), percent(one["roi"])]
-    if margin:
-        shown += [_money(one["contribution"]), percent(one["contribution_on_spend"])]
-        shown += [_ratio(one["ltv_to_cac"]), _ratio(one["payback_months"])]
-    return shown
+_TITLES: Final = {
+    "cost_per_lead": "per lead",
+    "cost_per_mql": "per mql",
+    "cac_fully_loaded": "full cac",
+    "contribution_on_spend": "on spend",
+    "ltv_to_cac": "ltv/cac",
+    "payback_months": "payback months",
+}
+_RATES: Final = ("roi", "contribution_on_spend")
+_RATIOS: Final = ("roas", "ltv_to_cac", "payback_months")
+
+
+def _table(
+    console: Console,
+    title: str,
+    head: Sequence[str],
+    figures: Sequence[str],
+    document: dict[str, Any],
+) -> None:
+    """Print one line per row and currency; what a row has once stands on its first line."""
+    rows = document["rows"]
+    if "model" not in head:
+        rows = [*rows, {**document["total"], "value": "(all)"}]
+    lines: list[list[str]] = []
+    last: str | None = None
+    for row in rows:
+        shown = [_once(row, name) for name in head]
+        if "model" in head:
+            shown[0], last = ("" if shown[0] == last else shown[0]), shown[0]
+        for one in row["money"] or [{}]:
+            cells = [_cell(row, one, name) for name in figures]
+            lines.append([*shown, one.get("currency", ""), *cells])
+            shown = [""] * len(shown)
+    columns = [document["by"] if name == "value" else name for name in head]
+    columns = [name if name in (document["by"], "model") else f">{name}" for name in columns]
+    columns += ["", *(f">{_TITLES.get(name, name)}" for name in figures)]
+    console.print(table(title, columns, lines))
+
+
+def _once(row: dict[str, Any], name: str) -> str:
+    value = row[name]
+    if name == "value":
+        return value_text(value)
+    return _count(value) if isinstance(value, str) and name != "model" else cell_text(value)
+
+
+def _cell(row: dict[str, Any], one: dict[str, Any], name: str) -> str:
+    if name in row:
+        return _once(row, name)
+    value = one.get(name)
+    if value is None:
+        return "-"
+    if name in _RATES:
+        return percent(value)
+    return f"{value:,.2f}" if name in _RATIOS else _money(value)
 
 
 def _customers(console: Console, told: dict[str, Any]) -> None:
     """Print what a customer is worth, or what is missing to tell."""
     for one in told["money"]:
         if one["ltv"] is not None:
-            capped = ", at most 36 months" if told["is_capped"] else ""
+            capped = " (more are not counted on)" if told["is_capped"] else ""
             console.print(
-                f"a customer brings {_money(one['arpa_per_month'])} {one['currency']} a month, in"
-                f" {told['lifetime_months']:.1f} months{capped}, after the margin, an LTV of"
+                f"a customer brings {_money(one['arpa_per_month'])} {one['currency']} a month; over"
+                f" {told['lifetime_months']:.1f} months{capped} that is, after the margin,"
                 f" {_money(one['ltv'])} {one['currency']}"
             )
     for name, why in told["missing"].items():
-        console.print(f"no LTV without {name}: {why}", style="dim")
+        console.print(f"no LTV without {name}: {why}", style="dim", markup=False)
 
 
-def _money(text: str | None) -> str:
-    if text is None:
-        return "-"
+def _money(text: str) -> str:
     whole, point, rest = text.partition(".")
-    return f"{int(whole):,}{point}{rest}" if whole != "-0" else text
+    sign = "-" if whole.startswith("-") else ""
+    return f"{sign}{abs(int(whole)):,}{point}{rest}"
 
 
 def _count(credit: str) -> str:
     return cell_text(int(credit)) if "." not in credit else f"{float(credit):,.2f}"
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.2f}"
