@@ -11,22 +11,27 @@ from leadflow.cli import (
     curves,
     duplicates,
     economics,
+    forecast,
     funnel,
     handoffs,
+    hygiene,
     intake,
     letters,
     maintain,
+    mix,
     people,
     pipeline,
     policies,
     query,
     run,
+    sales,
     setup,
     sources,
     speed,
     stage_graph,
     stages,
     targets,
+    touch_coverage,
     trial,
     win,
 )
@@ -99,6 +104,7 @@ curves.register(app)
 attribution.register(app)
 sources.register(app)
 speed.register(app)
+touch_coverage.register(app)
 economics.register(app)
 targets.register(app)
 accounts.register(app)
@@ -110,6 +116,10 @@ policies.register(app)
 win.register(app)
 query.register(app)
 stages.register(app)
+sales.register(app)
+forecast.register(app)
+mix.register(app)
+hygiene.register(app)
 
 
 def main() -> None:
