@@ -1,188 +1,157 @@
-"""Several processes fold, each its part of the leads, into one set of read models.
+"""Several processes fold, each its part of the leads, into the set that is being built.
 
 On PostgreSQL every process writes what it folds. On SQLite, where one connection writes at a
 time, the others send their rows to the first.
 """
 
-import pickle
-from collections.abc import Callable, Mapping
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from queue import Empty, SimpleQueue
-from threading import BoundedSemaphore, Thread
-from typing import Final, NamedTuple
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import create_engine
 
 from domain.book import Rules
+from projections.builds import Build, part_streams
 from projections.fill import Filler
 from projections.history import History
 from projections.naming import NEW
 from projections.pause import no_cycles
-from projections.rows import Rows
-from projections.schema import is_postgresql, read_models
+from projections.rows import Rows, renumber
+from projections.schema import is_postgresql
+from projections.workers import shared
 from projections.writer import Writer, writer
 
 OpenHistory = Callable[[], History]
 """Opens a history in another process: picklable, as a function of a module or a partial of one."""
 
-_WAITING: Final = 8
-"""Messages of one process that may wait to be written."""
+
+class _Task(NamedTuple):
+    """One part of a build."""
+
+    number: int
+    streams: dict[str, tuple[str, int]] | None
+    """Streams of merged leads, each with the one that stands for all and its length; None: those
+    streams of a part that no merge is about."""
 
 
-class WorkerFailed(Exception):
-    """A process that folded has failed; the message says why. Nothing became live."""
+class _Folded(NamedTuple):
+    """A part that is folded."""
 
-
-class _Done(NamedTuple):
-    """What a process has folded."""
-
+    rows: list[Rows]
+    """Empty where the process itself has written them."""
+    first: int
+    """The number of the first lead, and how many numbers are taken."""
+    numbers: int
     events: int
     leads: int
-    next_lead_no: int
-    lengths: Mapping[str, int]
-    """Streams of merged leads in its part, and how long they are."""
+    lengths: dict[str, int]
 
 
-class _Part(NamedTuple):
-    """What a process is to fold."""
+class _Job(NamedTuple):
+    """What all parts of a build share."""
 
     rules: Rules
     position: int
-    merged: Mapping[str, str]
-    bucket: int
-    buckets: int
+    parts: int
+    merged: dict[str, str]
+    name: str
+
+
+class _Apart(NamedTuple):
+    """How another process gets at the history, and at the database where it writes itself."""
+
+    open_history: OpenHistory
     url: str | None
-    """The database to write to; None: send the rows."""
 
 
-def fill_together(
+def fill(
     to: Writer,
+    build: Build,
     history: History,
     rules: Rules,
-    position: int,
-    workers: int,
-    open_history: OpenHistory,
-    on_progress: Callable[[int], None] | None = None,
-) -> Filler:
-    """Fold all leads up to *position* in *workers* processes, this one among them.
+    workers: int = 1,
+    open_history: OpenHistory | None = None,
+) -> Iterator[tuple[int, int]]:
+    """Fill what is left of *build*; yield events and leads of each part when it is committed.
 
-    Raises WorkerFailed.
+    With *workers* > 1, as many processes fold; each opens a history of its own.
+
+    Raises WorkerFailed and Superseded.
     """
-    merged = history.merged()
-    several_write = is_postgresql(to.engine.dialect)
-    url = to.engine.url.render_as_string(hide_password=False) if several_write else None
-    others = [
-        _Other(open_history, _Part(rules, position, merged, bucket, workers, url))
-        for bucket in range(1, workers)
-    ]
-    try:
-
-        def put(rows: Rows) -> None:
-            to.fill(rows)
-            for other in others:
-                other.write(to, wait=False)
-            if on_progress is not None:
-                on_progress(filler.events + sum(other.events for other in others))
-
-        filler = Filler(put, rules, first=1, stride=workers)
-        with no_cycles():
-            lengths = filler.add_unmerged(history, position, merged, 0, workers)
-            filler.flush()
-            for other in others:
-                done = other.write(to, wait=True)
-                lengths.update(done.lengths)
-                filler.events += done.events
-                filler.leads += done.leads
-                filler.next_lead_no = max(filler.next_lead_no, done.next_lead_no)
-                other.events = 0
-            filler.add_merged(history, merged, lengths)
-            filler.flush()
-        return filler
-    finally:
-        for other in others:
-            other.end()
-
-
-class _Other:
-    """Another process, seen from the first."""
-
-    def __init__(self, open_history: OpenHistory, part: _Part) -> None:
-        context = get_context("spawn")
-        self.events = 0
-        """How many it has folded, as far as it has told."""
-        self._pipe, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_work, args=(open_history, part, theirs), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-        self._done: _Done | None = None
-        """What it has done, once it is done."""
-        self._waiting: SimpleQueue[bytes] = SimpleQueue()
-        self._room = BoundedSemaphore(_WAITING)
-        self._reader = Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        """Take what the process sends out of the pipe, which holds little."""
-        try:
-            while True:
-                self._room.acquire()
-                self._waiting.put(self._pipe.recv_bytes())
-        except (EOFError, OSError):
-            self._waiting.put(b"")
-
-    def write(self, to: Writer, *, wait: bool) -> _Done:
-        """Write what the process has sent; with *wait* until it is done."""
-        while self._done is None:
-            try:
-                message = self._waiting.get(block=wait)
-            except Empty:
-                return _Done(0, 0, 0, {})
-            if not message:
-                raise WorkerFailed("a process that folded has ended before its work was done")
-            self._room.release()
-            events, content = pickle.loads(message)  # noqa: S301 - our own process has written it
-            self.events = events
-            if isinstance(content, Rows):
-                to.fill(content)
-            elif isinstance(content, _Done):
-                self._done = content
-            elif content is not None:
-                raise WorkerFailed(content)
-        return self._done
-
-    def end(self) -> None:
-        """Stop the process, done or not."""
-        self._process.terminate()
-        self._process.join()
-        self._pipe.close()
-
-
-def _work(open_history: OpenHistory, part: _Part, pipe: Connection) -> None:
-    """Fold one part; the target of another process."""
-
-    def send(content: object) -> None:
-        pipe.send_bytes(pickle.dumps((filler.events, content), pickle.HIGHEST_PROTOCOL))
-
-    put: Callable[[Rows], None] = send
-    if part.url is not None:
-        own = writer(read_models(create_engine(part.url)), NEW)
-
-        def put(rows: Rows) -> None:
-            own.fill(rows)
-            send(None)
-
-    filler = Filler(put, part.rules, first=part.bucket + 1, stride=part.buckets)
-    try:
-        history = open_history()
-        with no_cycles():
-            lengths = filler.add_unmerged(
-                history, part.position, part.merged, part.bucket, part.buckets
-            )
-            filler.flush()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the first process has to tell
-        send(f"{type(error).__name__}: {error}")
+    job = _Job(rules, build.position, build.parts, build.merged(), build.name)
+    if workers > 1 and open_history is not None:
+        url = to.engine.url.render_as_string(hide_password=False)
+        apart = _Apart(open_history, url if is_postgresql(to.engine.dialect) else None)
+        prepare = partial(_prepared_apart, job, apart)
     else:
-        send(_Done(filler.events, filler.leads, filler.next_lead_no, lengths))
+        workers, prepare = 1, partial(_prepared, job, history, to)
+    left = build.left()
+    for tasks in (
+        (_Task(part, None) for part in left if part < build.parts),
+        _merged_tasks(build, left),
+    ):
+        for task, folded in shared(workers, prepare, tasks):
+            if folded.rows:
+                _commit(to, build, task.number, folded)
+            yield folded.events, folded.leads
+
+
+def _merged_tasks(build: Build, left: list[int]) -> Iterator[_Task]:
+    """Yield the parts of merged leads; asked for when all others are done."""
+    wanted = [part for part in left if part >= build.parts]
+    if wanted:
+        streams = build.lengths()
+        for part in wanted:
+            yield _Task(part, streams.get(part, {}))
+
+
+def _prepared(job: _Job, history: History, to: Writer) -> Callable[[_Task], _Folded]:
+    def work(task: _Task) -> _Folded:
+        checkpoint = to.checkpoint()
+        return _fold(job, history, task, 1 if checkpoint is None else checkpoint.next_lead_no)
+
+    return work
+
+
+def _prepared_apart(job: _Job, apart: _Apart) -> Callable[[_Task], _Folded]:
+    """Get ready in a process of its own."""
+    history = apart.open_history()
+    if apart.url is None:
+        return lambda task: _fold(job, history, task, 1)
+    engine = create_engine(apart.url)
+    own, build = writer(engine, NEW), Build(engine, job.name, job.position, job.parts)
+
+    def work(task: _Task) -> _Folded:
+        folded = _fold(job, history, task, 1)
+        _commit(own, build, task.number, folded)
+        return folded._replace(rows=[], lengths={})
+
+    return work
+
+
+def _fold(job: _Job, history: History, task: _Task, first: int) -> _Folded:
+    """Fold one part, with numbers for its leads from *first*."""
+    rows: list[Rows] = []
+    filler = Filler(rows.append, job.rules, first=first)
+    lengths: dict[str, int] = {}
+    with no_cycles():
+        if task.streams is None:
+            lengths = filler.add_unmerged(history, job.position, job.merged, task.number, job.parts)
+        else:
+            filler.add_merged(history, *part_streams(task.streams))
+        filler.flush()
+    taken = filler.next_lead_no - first
+    return _Folded(rows, first, taken, filler.events, filler.leads, lengths)
+
+
+def _commit(to: Writer, build: Build, part: int, folded: _Folded) -> None:
+    """Write the rows of a part with the mark that it is done."""
+    first = build.reserve(folded.numbers)
+    if first != folded.first:
+        for rows in folded.rows:
+            renumber(rows, first - folded.first)
+    now_us = time.time_ns() // 1_000
+    to.fill_part(
+        folded.rows, build.marking(part, folded.events, folded.leads, now_us, folded.lengths)
+    )

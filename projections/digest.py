@@ -6,17 +6,18 @@ key, compared byte by byte; those that belong to no lead, in the order of their 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 from unicodedata import normalize
 
 import msgspec
-from sqlalchemy import Engine, Select, Table, collate, select
+from sqlalchemy import Connection, Engine, Text, collate, select
 
 from projections.naming import LIVE, table_of
 from projections.pipeline import pipeline
 from projections.rows import READ_MODELS
-from projections.schema import is_postgresql
+from projections.schema import is_postgresql, metadata
 
 _PAGE: Final = 10_000
 
@@ -24,43 +25,73 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def digests(engine: Engine, which: str = LIVE) -> dict[str, str]:
-    """Return the digest of each read model of a set, by name."""
-    tables = {table.name: table_of(table, engine.dialect, which) for table in READ_MODELS}
-    leads = tables[pipeline.name]
-    return {name: _digest(engine, table, leads) for name, table in tables.items()}
+    """Return the digest of each read model of a set, by name, all of one instant."""
+    with snapshot(engine) as connection:
+        return digests_in(connection, which)
 
 
-def _digest(engine: Engine, table: Table, leads: Table) -> str:
-    if table.info.get("leadless"):
-        return _leadless_digest(engine, table)
-    lead_id = leads.c.lead_id
-    order = collate(lead_id, "C") if is_postgresql(engine.dialect) else lead_id
-    columns = [c for c in table.columns if c.name not in ("lead_no", "lead_id")]
-    rest = [c for c in table.primary_key if c.name != "lead_no"]
-    query = select(lead_id, *columns).order_by(order, *rest)
-    if table is leads:
-        query = query.select_from(leads)
-    else:
-        query = query.select_from(table.join(leads, table.c.lead_no == leads.c.lead_no))
-    names = ["lead_id", *[column.name for column in columns]]
-    return _digest_of(engine, query, names)
+@contextmanager
+def snapshot(engine: Engine) -> Generator[Connection]:
+    """Lend a connection that sees the database as it is now, whatever is written meanwhile."""
+    with engine.connect() as connection:
+        if is_postgresql(engine.dialect):
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        else:
+            connection.exec_driver_sql("BEGIN")  # the driver itself begins none to read
+        yield connection
 
 
-def _digest_of(engine: Engine, query: Select[Any], names: Sequence[str]) -> str:
+def digests_in(
+    connection: Connection, which: str = LIVE, names: Collection[str] | None = None
+) -> dict[str, str]:
+    """Return the digests of a set, or of those of *names*, as *connection* sees them."""
+    return {
+        table.name: _digest(connection, table.name, which)
+        for table in READ_MODELS
+        if names is None or table.name in names
+    }
+
+
+def _digest(connection: Connection, name: str, which: str) -> str:
     digest = hashlib.sha256()
-    with engine.connect().execution_options(stream_results=True) as connection:
-        for page in connection.execute(query).partitions(_PAGE):
-            digest.update(b"".join([canonical(dict(zip(names, row, strict=True))) for row in page]))
+    for page in rows_in(connection, name, which):
+        digest.update(b"".join([canonical(row) for row in page]))
     return digest.hexdigest()
 
 
-def _leadless_digest(engine: Engine, table: Table) -> str:
-    """Return the digest of rows that belong to no lead: in the order of their facts."""
-    columns = [c for c in table.columns if c.name not in ("lead_no", "n")]
-    order = [table.c.fact_source, table.c.fact_id]
-    if is_postgresql(engine.dialect):
-        order = [collate(column, "C") for column in order]  # type: ignore[misc]  # still orders
-    return _digest_of(engine, select(*columns).order_by(*order), [c.name for c in columns])
+def rows_in(
+    connection: Connection, name: str, which: str = LIVE
+) -> Generator[list[dict[str, int | str | None]]]:
+    """Yield the rows of a read model that count, in the order that counts, page by page."""
+    table = table_of(metadata.tables[name], connection.dialect, which)
+    leads = table if name == pipeline.name else table_of(pipeline, connection.dialect, which)
+    columns: list[Any]
+    order: list[Any]
+    columns, order = [*table.columns], [table.c[key] for key in key_of(name) if key != "lead_id"]
+    if table.info.get("leadless"):
+        columns = [c for c in columns if c.name not in ("lead_no", "n")]
+        query = select(*columns)
+    else:
+        columns = [leads.c.lead_id, *(c for c in columns if c.name not in ("lead_no", "lead_id"))]
+        order = [leads.c.lead_id, *order]
+        query = select(*columns)
+        if table is not leads:
+            query = query.select_from(table.join(leads, table.c.lead_no == leads.c.lead_no))
+    if is_postgresql(connection.dialect):
+        order = [collate(c, "C") if isinstance(c.type, Text) else c for c in order]
+    names = [column.name for column in columns]
+    query = query.order_by(*order).execution_options(stream_results=True)
+    with connection.execute(query) as found:
+        for page in found.partitions(_PAGE):
+            yield [dict(zip(names, row, strict=True)) for row in page]
+
+
+def key_of(name: str) -> tuple[str, ...]:
+    """Return the columns by which rows of a read model are told apart, whatever leads' numbers."""
+    table = metadata.tables[name]
+    if table.info.get("leadless"):
+        return ("fact_source", "fact_id")
+    return ("lead_id", *(c.name for c in table.primary_key if c.name != "lead_no"))
 
 
 def canonical(row: Mapping[str, int | str | None]) -> bytes:

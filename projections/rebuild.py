@@ -1,25 +1,61 @@
 """Rebuild: fill a new set of read models beside the live one, compare, and switch.
 
+The live set is kept up and asked all the while, and so is the log. The steps, each of which can be
+killed and gone on with:
+
+1. *fill*: every lead is folded up to the position where the build began, part by part
+   (``projections.builds``);
+2. *catch up*: a runner brings the new set to where the log is by now;
+3. *compare*: the digests of both sets at one position. Where they differ and nothing explains it,
+   nothing is switched;
+4. *switch*: in one transaction, once the new set is as far as the live one.
+
 The set that was live stays as the old one, for ``roll_back``.
 """
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
+import stamina
 from sqlalchemy import Engine
 
 from domain.book import Rules
-from projections.apart import OpenHistory, fill_together
-from projections.digest import digests
-from projections.fill import Filler
+from projections import builds
+from projections.apart import OpenHistory, fill
+from projections.builds import Build, Standing
+from projections.compare import Compared, Difference, alike, compare
+from projections.digest import digests, snapshot
 from projections.history import History
 from projections.naming import LIVE, NEW, OLD
-from projections.rows import Rows
-from projections.setup import VERSION, create, drop, switch
-from projections.writer import Checkpoint, writer
+from projections.runner import Runner, policy_before
+from projections.schema import read_models
+from projections.setup import VERSION, Behind, Busy, checkpoint_of, create, drop, switch
+from projections.writer import Checkpoint, Superseded, writer
 
 Progress = Callable[[int], None]
 """Told how many events are folded so far."""
+
+PART: Final = 20_000
+"""Events of one part, about: they and their rows are in memory until they are committed."""
+
+MOST_PARTS: Final = 65_536
+"""Streams are divided by four hexadecimal digits."""
+
+_MEETINGS: Final = 3
+"""How often to look for both sets at one position before the live one is held still."""
+
+Step = Callable[[str], None]
+"""Told what a rebuild is at: ``fill``, ``catch up``, ``compare`` or ``switch``."""
+
+
+class NothingToResume(Exception):
+    """There is no build to go on with, or one of another version or policy."""
+
+
+class NoOldSet(Exception):
+    """There is no set to go back to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +66,29 @@ class RebuildReport:
     """Last position of the log that is in the rows."""
     events: int
     leads: int
+    parts: int
+    """Parts that the leads were filled in, and how many of them an earlier run had done."""
+    resumed: int
+    caught_up: int
+    """Events that came while it was filling."""
+    compared_at: int | None
+    """The position at which both sets were compared."""
     before: Mapping[str, str] | None
-    """Digests of the set that was live; None where it stood for another position or version."""
+    """Digests of the set that was live; None where nothing could be compared."""
     after: Mapping[str, str]
     """Digests of the new set."""
+    reasons: list[str]
+    """What explains differences, or why nothing was compared."""
+    rows: Mapping[str, list[Difference]] = field(default_factory=dict)
+    """The first rows that differ, by read model."""
+    switched: bool = True
 
     @property
     def differences(self) -> list[str] | None:
         """Return the read models whose rows changed; None where nothing could be compared."""
         if self.before is None:
             return None
-        return [name for name, digest in self.after.items() if self.before.get(name) != digest]
+        return [name for name, digest in self.before.items() if self.after[name] != digest]
 
 
 def rebuild(
@@ -48,50 +96,247 @@ def rebuild(
     history: History,
     rules: Callable[[], Rules],
     on_progress: Progress | None = None,
+    on_step: Step | None = None,
     *,
     workers: int = 1,
     open_history: OpenHistory | None = None,
+    resume: bool | None = None,
+    keep_old: bool = True,
+    accept_differences: bool = False,
+    part: int = PART,
 ) -> RebuildReport:
-    """Rebuild all read models from *history* and make the new ones live.
+    """Rebuild all read models from *history* and make the new ones live, if they are the same.
 
     *rules* is asked once the end of the history is known, so that it holds every policy published
-    by then. With *workers* > 1, as many processes share the work; each calls *open_history*, which has to
-    be picklable, for a history of its own.
+    by then. With *workers* > 1, as many processes share the work; each calls *open_history*, which
+    has to be picklable, for a history of its own. *resume*: go on with the build that was begun;
+    False: begin anew; None: go on where that is possible. *part* is about how many events are
+    committed together. *accept_differences* switches although rows differ and nothing explains it.
+
+    Raises NothingToResume, Superseded where another rebuild has taken over, and WorkerFailed;
+    what is filled by then stays, to go on with.
     """
-    position = history.head()
-    in_force = rules()
-    drop(engine, NEW)
-    create(engine, NEW)
-    new = writer(engine, NEW)
-    if workers > 1 and open_history is not None:
-        filled: Filler = fill_together(
-            new, history, in_force, position, workers, open_history, on_progress
-        )
-    else:
-
-        def put(rows: Rows) -> None:
-            new.fill(rows)
-            if on_progress is not None:
-                on_progress(filled.events)
-
-        filled = Filler(put, in_force)
-        filled.add_all(history, position)
-    new.set_checkpoint(Checkpoint(position, VERSION, filled.next_lead_no))
-    live = writer(engine).checkpoint()
-    comparable = live is not None and (live.position, live.version) == (position, VERSION)
-    report = RebuildReport(
-        position,
-        filled.events,
-        filled.leads,
-        digests(engine, LIVE) if comparable else None,
-        digests(engine, NEW),
+    return _Rebuild(read_models(engine), history, rules, on_step or _untold).run(
+        on_progress or _untold,
+        workers,
+        open_history,
+        resume=resume,
+        keep_old=keep_old,
+        accept_differences=accept_differences,
+        part=part,
     )
-    drop(engine, OLD)
-    switch(engine, live_becomes=OLD, becomes_live=NEW)
-    return report
 
 
-def roll_back(engine: Engine) -> None:
-    """Make the set that was live before the last rebuild live again, and keep the other as new."""
+def _untold(_what: object) -> None:
+    """Tell nobody."""
+
+
+class _Rebuild:
+    """One rebuild under way."""
+
+    def __init__(
+        self, engine: Engine, history: History, rules: Callable[[], Rules], on_step: Step
+    ) -> None:
+        self.engine = engine
+        self.history = history
+        self.rules = rules
+        self.on_step = on_step
+
+    def run(
+        self,
+        on_progress: Progress,
+        workers: int,
+        open_history: OpenHistory | None,
+        *,
+        resume: bool | None,
+        keep_old: bool,
+        accept_differences: bool,
+        part: int,
+    ) -> RebuildReport:
+        """Take all steps."""
+        build, in_force = self._begin(part, resume=resume)
+        self.on_step("fill")
+        before = build.standing()
+        events = before.events
+        new = writer(self.engine, NEW)
+        for more, _ in fill(new, build, self.history, in_force, workers, open_history):
+            events += more
+            on_progress(events)
+        filled = build.standing()
+        self._settle(build, in_force)
+        self.on_step("catch up")
+        runner = self._runner(NEW)
+        # no further than the live set: they are compared where it stands
+        live = writer(self.engine).checkpoint()
+        compared, at, reasons = None, None, self._why_different(live, in_force)
+        if live is not None and self._can_compare(live, build.position):
+            self.on_step("compare")
+            compared, at = self._compare(runner, live)
+        unexplained = compared is not None and compared.rows and not reasons
+        if not unexplained or accept_differences:
+            if unexplained:
+                reasons.append("differences were accepted")
+            checkpoint = self._switch(build, runner)
+            if not keep_old:
+                drop(self.engine, OLD)
+        else:
+            checkpoint = new.checkpoint() or Checkpoint(0, VERSION, 1)
+        return RebuildReport(
+            checkpoint.position,
+            filled.events,
+            filled.leads,
+            filled.parts,
+            before.parts_done,
+            max(0, checkpoint.position - build.position),
+            at,
+            None if compared is None else compared.live,
+            compared.new if compared is not None else digests(self.engine, LIVE),
+            reasons,
+            {} if compared is None else compared.rows,
+            switched=not unexplained or accept_differences,
+        )
+
+    # --- the steps --------------------------------------------------------------------------------
+
+    def _begin(self, part: int, *, resume: bool | None) -> tuple[Build, Rules]:
+        """Return the build to fill, begun by now or before."""
+        position = self.history.head()
+        in_force = self.rules()
+        policy = policy_before(in_force)
+        if resume is not False:
+            build = builds.resume(self.engine, VERSION, policy)
+            if build is not None:
+                return build, in_force
+            if resume:
+                raise NothingToResume(
+                    "there is no build to go on with that was begun by this version of leadflow"
+                    " under this policy: leave --resume out, and a new one begins"
+                )
+        merged = self.history.merged()
+        drop(self.engine, NEW)
+        create(self.engine, NEW)
+        parts = min(max(-(-position // part), 1), MOST_PARTS)
+        return builds.begin(self.engine, position, parts, merged, _now(), policy), in_force
+
+    def _settle(self, build: Build, in_force: Rules) -> None:
+        """Say how far the new set is, once it is filled."""
+        new = writer(self.engine, NEW)
+        found = new.checkpoint()
+        if found is None or found.build != build.name:
+            raise Superseded("another rebuild has taken this one over")
+        if found.position < build.position:
+            new.set_checkpoint(
+                Checkpoint(
+                    build.position,
+                    VERSION,
+                    found.next_lead_no,
+                    build.name,
+                    policy_before(in_force),
+                )
+            )
+
+    def _runner(self, which: str) -> Runner:
+        return Runner(self.engine, self.history, self.rules(), reread=self.rules, which=which)
+
+    def _why_different(self, live: Checkpoint | None, in_force: Rules) -> list[str]:
+        """Return what explains differences from the live set."""
+        if live is None or not live.position:
+            return ["there were no rows before"]
+        reasons = []
+        if live.version != VERSION:
+            reasons.append(f"the read models were of version {live.version}")
+        if live.policy not in ("", policy_before(in_force)):
+            reasons.append(
+                f"they were made under policy {live.policy}, now {policy_before(in_force)} is in"
+                " force before the first published one"
+            )
+        return reasons
+
+    def _can_compare(self, live: Checkpoint, position: int) -> bool:
+        """Return whether there is a position that both sets can be brought to."""
+        if not live.position or not alike(live.version, VERSION):
+            return False
+        return live.version == VERSION or live.position >= position
+
+    def _compare(self, runner: Runner, live: Checkpoint) -> tuple[Compared, int]:
+        """Compare both sets at one position; return it, too."""
+        names = alike(live.version, VERSION)
+        for meeting in range(1, _MEETINGS + 1):
+            behind = runner.checkpoint()
+            if live.version == VERSION and live.position < behind:
+                self._runner(LIVE).catch_up()
+            found = writer(self.engine).checkpoint()
+            if found is not None:
+                runner.catch_up(upto=found.position)
+            with snapshot(self.engine) as connection:
+                at = checkpoint_of(connection, LIVE)
+                mine = checkpoint_of(connection, NEW)
+                if at is None or mine is None or at.position < mine.position:
+                    continue  # somebody has put another set in its place
+                if at.position == mine.position:
+                    return compare(connection, connection, names), at.position
+                if meeting == _MEETINGS:
+                    # the live set moves on and this view of it does not: go where it stands here
+                    runner.catch_up(upto=at.position)
+                    with snapshot(self.engine) as newer:
+                        return compare(connection, newer, names), at.position
+        raise Superseded("the live set was put back while it was compared: rebuild again")
+
+    def _switch(self, build: Build, runner: Runner) -> Checkpoint:
+        """Make the new set live, as soon as it is as far as the live one and nobody is in there."""
+        self.on_step("catch up")
+        runner.catch_up()
+        self.on_step("switch")
+        drop(self.engine, OLD)
+        for attempt in stamina.retry_context(
+            on=(Behind, Busy), attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
+        ):
+            with attempt:
+                runner.catch_up()
+                return switch(self.engine, live_becomes=OLD, becomes_live=NEW, build=build.name)
+        raise AssertionError("it is tried until it is done")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """Which sets there are, and how far a build is."""
+
+    live: Checkpoint | None
+    new: Checkpoint | None
+    old: Checkpoint | None
+    build: Standing | None
+
+
+def sets(engine: Engine) -> Sets:
+    """Return how far every set is."""
+    engine = read_models(engine)
+    with engine.connect() as connection:
+        live, new, old = (checkpoint_of(connection, which) for which in (LIVE, NEW, OLD))
+    return Sets(live, new, old, builds.standing(engine))
+
+
+def roll_back(
+    engine: Engine, history: History | None = None, rules: Callable[[], Rules] | None = None
+) -> Checkpoint:
+    """Make the set that was live before the last rebuild live again, and keep the other as new.
+
+    With *history* and *rules*, it is first brought to where the log is, if it is of our version.
+
+    Raises NoOldSet.
+    """
+    found = writer(engine, OLD).checkpoint()
+    if found is None:
+        raise NoOldSet("there is no set to go back to: --keep-old keeps the one that was live")
+    if history is not None and rules is not None and found.version == VERSION:
+        Runner(engine, history, rules(), reread=rules, which=OLD).catch_up()
     drop(engine, NEW)
-    switch(engine, live_becomes=NEW, becomes_live=OLD)
+    for attempt in stamina.retry_context(
+        on=Busy, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
+    ):
+        with attempt:
+            return switch(engine, live_becomes=NEW, becomes_live=OLD)
+    raise AssertionError("it is tried until it is done")

@@ -127,3 +127,14 @@ class Rows:
             (decided, self.changed_decided),
             (lead_streams, self.changed_streams),
         ]
+
+
+def renumber(rows: Rows, by: int) -> None:
+    """Add *by* to the numbers of the leads in new *rows*, whose set has others under theirs."""
+    for table, made in rows.inserts():
+        if table is lead_siblings:
+            made[:] = [(lead_no + by, sibling + by) for lead_no, sibling in made]
+        elif table is lead_streams:
+            made[:] = [(stream, lead_no + by) for stream, lead_no in made]
+        else:
+            made[:] = [(row[0] + by, *row[1:]) for row in made]

@@ -1,20 +1,23 @@
 """The runner: reads history once and keeps all read models, with the position they stand for."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine
 
 from domain.book import Rules
-from projections.apart import OpenHistory
 from projections.batch import Batch, Events, Memory
 from projections.digest import digests
 from projections.history import History
+from projections.naming import LIVE
 from projections.pause import no_cycles
-from projections.rebuild import RebuildReport, rebuild
 from projections.schema import read_models
 from projections.setup import VERSION, create
 from projections.writer import Checkpoint, Moved, writer
+
+if TYPE_CHECKING:
+    # a rebuild catches up by a runner of its own
+    from projections.rebuild import RebuildReport
 
 BATCH: Final = 20_000
 """Events in one transaction while there are many."""
@@ -47,19 +50,22 @@ class Runner:
         rules: Rules,
         *,
         reread: Callable[[], Rules] | None = None,
+        which: str = LIVE,
     ) -> None:
+        """Keep the set *which*: the live one, or the one that is to take its place."""
         self.engine = read_models(engine)
         self.history = history
         self._rules = rules
         self._reread = reread
-        self._writer = writer(self.engine)
+        self._writer = writer(self.engine, which)
+        self._which = which
         self._memory = Memory(MEMORY)
         self._checkpoint: Checkpoint | None = None
         """The one that the views in memory belong to."""
 
     def create(self) -> None:
         """Create the tables and views where they are missing; harmless when they are there."""
-        create(self.engine)
+        create(self.engine, self._which)
 
     def checkpoint(self) -> int:
         """Return the position that the rows stand for; raise NotReady."""
@@ -71,32 +77,15 @@ class Runner:
 
     def digest(self) -> dict[str, str]:
         """Return the SHA-256 of each read model by name; see ``projections.digest``."""
-        return digests(self.engine)
+        return digests(self.engine, self._which)
 
     def rebuild(
-        self,
-        on_progress: Callable[[int], None] | None = None,
-        *,
-        workers: int = 1,
-        open_history: OpenHistory | None = None,
-    ) -> RebuildReport:
-        """Fold all of history anew into tables beside the live ones, then switch to them.
+        self, on_progress: Callable[[int], None] | None = None, **options: Any
+    ) -> "RebuildReport":
+        """Make the read models anew beside the live ones; see ``projections.rebuild``."""
+        from projections.rebuild import rebuild
 
-        *on_progress* is told how many events are folded so far. With *workers* > 1 as many
-        processes share the work, each with a history of its own from *open_history*, which has to
-        be picklable. See ``projections.rebuild``.
-        """
-        report = rebuild(
-            self.engine,
-            self.history,
-            self._rules_now,
-            on_progress,
-            workers=workers,
-            open_history=open_history,
-        )
-        self._memory.clear()
-        self._checkpoint = None
-        return report
+        return rebuild(self.engine, self.history, self._rules_now, on_progress, **options)
 
     def _read_checkpoint(self) -> Checkpoint:
         found = self._writer.checkpoint()
@@ -109,10 +98,17 @@ class Runner:
             )
         return found
 
-    def catch_up(self, batch: int = BATCH, on_progress: Progress | None = None) -> int:
+    def catch_up(
+        self,
+        batch: int = BATCH,
+        on_progress: Progress | None = None,
+        *,
+        upto: int | None = None,
+    ) -> int:
         """Project what is new in the history, *batch* events a transaction; return their number.
 
-        Another runner may work on the same read models: whoever is first writes a batch.
+        Another runner may work on the same read models: whoever is first writes a batch. *upto*
+        is where another set stands that this one is to be compared with: go no further.
 
         Raises NotReady.
         """
@@ -122,6 +118,8 @@ class Runner:
         while True:
             with no_cycles():
                 events = self.history.stream(checkpoint.position, batch)
+                if upto is not None:
+                    events = [event for event in events if event[0] <= upto]
                 if not events:
                     return count
                 try:
@@ -161,8 +159,19 @@ class Runner:
         # until the batch is committed, memory belongs to no checkpoint
         self._checkpoint = None
         batch.project(self._writer, self.history)
-        new = Checkpoint(position, VERSION, batch.next_lead_no)
+        judged_by = policy_before(batch.rules)
+        policies = checkpoint.policy.split()
+        if judged_by not in policies:
+            policies.append(judged_by)
+        new = Checkpoint(
+            position, VERSION, batch.next_lead_no, checkpoint.build, " ".join(policies)
+        )
         self._writer.write(batch.rows, checkpoint, new)
         self._checkpoint = new
         self._memory.shrink()
         return new, count
+
+
+def policy_before(rules: Rules) -> str:
+    """Return the version of the policy that is in force before the first published one."""
+    return rules.at(0).version

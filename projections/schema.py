@@ -116,6 +116,10 @@ checkpoints = Table(
     Column(
         "next_lead_no", BIG, nullable=False, comment="Number that the next unknown lead will get"
     ),
+    Column("build", Text, nullable=False, comment="What filled the set: its numbers are its own"),
+    Column(
+        "policy", Text, nullable=False, comment="Version of the policy before the first published"
+    ),
     comment="How far the read models have come",
 )
 

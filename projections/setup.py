@@ -1,10 +1,13 @@
 """Makes, drops and switches sets of read models."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
+from uuid import uuid4
 
 from iso4217 import Currency
+from msgspec.structs import asdict
 from sqlalchemy import Connection, Engine, insert, inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from domain.money import WITHDRAWN
@@ -22,11 +25,13 @@ from projections import (
     stages,
     touches,
 )
+from projections.builds import forget
 from projections.dictionary import fill_dictionary
-from projections.naming import LIVE, schema_of, table_of, tables_of
+from projections.grants import carry_grants, grant_roles
+from projections.naming import LIVE, NEW, schema_of, table_of, tables_of
 from projections.schema import checkpoints, currencies, is_postgresql, metadata, stage_order
 from projections.views import create_views, drop_views
-from projections.writer import SET
+from projections.writer import SET, Checkpoint, Superseded, checkpoint_in
 
 _MODULES: Final = (
     pipeline,
@@ -65,11 +70,13 @@ def create(engine: Engine, which: str = LIVE) -> None:
         for table, rows in (
             (currencies, list(_currencies())),
             (stage_order, list(_stages())),
-            (checkpoints, [{"name": SET, "position": 0, "version": VERSION, "next_lead_no": 1}]),
+            (checkpoints, [{"name": SET, **asdict(Checkpoint(0, VERSION, 1, uuid4().hex))}]),
         ):
             connection.execute(insert(table_of(table, dialect, which)), rows)
         create_views(connection, which)
         fill_dictionary(connection, which)
+        if schema is not None and which == LIVE:
+            grant_roles(connection, schema)
 
 
 def drop(engine: Engine, which: str) -> None:
@@ -82,29 +89,103 @@ def drop(engine: Engine, which: str) -> None:
             _lock(connection)
             connection.execute(DropSchema(schema, cascade=True, if_exists=True))
         else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if which == NEW:
+                forget(connection)
             tables_of(engine.dialect, which).drop_all(connection)
 
 
-def switch(engine: Engine, *, live_becomes: str, becomes_live: str) -> None:
-    """Rename the live set and the one that takes its place, in one transaction."""
+class Behind(Exception):
+    """The set that is to become live knows less than the live one: let it catch up."""
+
+
+class Busy(Exception):
+    """Somebody is reading or writing the live set: try again in a moment."""
+
+
+def switch(
+    engine: Engine, *, live_becomes: str, becomes_live: str, build: str | None = None
+) -> Checkpoint:
+    """Rename the live set and the one that takes its place, in one transaction.
+
+    Return the checkpoint of the one that is live now. With *build*, the set that takes its place
+    has to be that build, and as far as the live one.
+
+    Raises Behind, Superseded, and on PostgreSQL Busy where somebody holds on to the live set.
+    """
     with engine.begin() as connection:
-        if is_postgresql(engine.dialect):
-            _lock(connection)
-            # the views go with their schema: they hold on to tables, not to names
-            for before, after in ((LIVE, live_becomes), (becomes_live, LIVE)):
-                old, new = schema_of(engine.dialect, before), schema_of(engine.dialect, after)
-                if inspect(connection).has_schema(str(old)):
-                    connection.exec_driver_sql(f'ALTER SCHEMA "{old}" RENAME TO "{new}"')
-            return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        drop_views(connection)
+        if not is_postgresql(engine.dialect):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            found = _may_switch(connection, becomes_live, build)
+            drop_views(connection)
+            _rename_tables(connection, ((LIVE, live_becomes), (becomes_live, LIVE)))
+            create_views(connection)
+            return found
+        _take_over(connection)
+        found = _may_switch(connection, becomes_live, build)
+        if schema_of(engine.dialect, LIVE) in inspect(connection).get_schema_names():
+            live, new = (schema_of(engine.dialect, which) for which in (LIVE, becomes_live))
+            carry_grants(connection, str(live), str(new))
+        # the views go with their schema: they hold on to tables, not to names
         for before, after in ((LIVE, live_becomes), (becomes_live, LIVE)):
-            for table in metadata.sorted_tables:
-                if inspect(connection).has_table(table.name + before):
-                    connection.exec_driver_sql(
-                        f"ALTER TABLE {table.name + before} RENAME TO {table.name + after}"
-                    )
-        create_views(connection)
+            old, new = schema_of(engine.dialect, before), schema_of(engine.dialect, after)
+            if inspect(connection).has_schema(str(old)):
+                connection.exec_driver_sql(f'ALTER SCHEMA "{old}" RENAME TO "{new}"')
+        return found
+
+
+def _may_switch(connection: Connection, becomes_live: str, build: str | None) -> Checkpoint:
+    """Return the checkpoint of the set that is to become live, if it may."""
+    live, new = checkpoint_of(connection, LIVE), checkpoint_of(connection, becomes_live)
+    if new is None or (build is not None and new.build != build):
+        raise Superseded("what was to become live is not there any more: another rebuild took over")
+    if build is not None and live is not None and new.position < live.position:
+        raise Behind(f"the new set is at position {new.position}, the live one at {live.position}")
+    if becomes_live == NEW:
+        forget(connection)
+    return new
+
+
+def _rename_tables(connection: Connection, renames: Iterable[tuple[str, str]]) -> None:
+    for before, after in renames:
+        for table in metadata.sorted_tables:
+            if inspect(connection).has_table(table.name + before):
+                connection.exec_driver_sql(
+                    f"ALTER TABLE {table.name + before} RENAME TO {table.name + after}"
+                )
+
+
+def _take_over(connection: Connection) -> None:
+    """Wait until nobody is within the live set, and keep everybody out up to the commit.
+
+    Whoever has read from it in a transaction goes on with it, so that no answer is put together
+    from two sets; whoever comes now waits, and finds the new set under the old name. Raises Busy
+    sooner than a reader that waits for us would be taken for part of a deadlock (1 s).
+    """
+    inspector = inspect(connection)
+    schema = schema_of(connection.dialect, LIVE)
+    views = inspector.get_view_names(schema)
+    tables = inspector.get_table_names(schema)
+    names = ", ".join(f'"{schema}"."{name}"' for name in (*sorted(views), *sorted(tables)))
+    connection.execute(text("SET LOCAL statement_timeout = 700"))
+    try:
+        _lock(connection)
+        if names:
+            connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _WAITED_TOO_LONG:
+            raise Busy("somebody is reading or writing the live read models") from error
+        raise
+    connection.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+
+
+_WAITED_TOO_LONG: Final = ("57014", "55P03", "40P01", "42P01")
+"""Canceled, lock not available, deadlock; and a table that was there a moment ago."""
+
+
+def checkpoint_of(connection: Connection, which: str) -> Checkpoint | None:
+    """Return how far a set is, as *connection* sees it; None where there is none."""
+    return checkpoint_in(connection, table_of(checkpoints, connection.dialect, which))
 
 
 def _lock(connection: Connection) -> None:

@@ -6,13 +6,14 @@ temporary table and one statement from there.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Dialect, Engine, Table, delete, insert, inspect, select
+from sqlalchemy import Connection, Dialect, Engine, Table, delete, insert, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import NoSuchTableError
 
 from projections.naming import LIVE, table_of
 from projections.rows import READ_MODELS, Rows
@@ -39,12 +40,24 @@ class Moved(Exception):
     """Another runner has moved the checkpoint: nothing was written; read it again."""
 
 
+class Superseded(Exception):
+    """Another rebuild has taken over the set that this one was filling; nothing was written."""
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
     """How far the rows have come."""
 
     position: int
     version: str
     next_lead_no: int
+    build: str = ""
+    """What filled the set: leads have other numbers in another set, whatever its position."""
+    policy: str = ""
+    """Version of the policy before the first published one; several where it was changed."""
+
+
+Execute = Callable[[str, Sequence[Any]], int]
+"""Runs a statement, with ``?`` for each value, and returns how many rows it was about."""
 
 
 class Writer(ABC):
@@ -74,9 +87,13 @@ class Writer(ABC):
                 .values(**msgspec.structs.asdict(checkpoint))
             )
 
-    @abstractmethod
     def fill(self, rows: Rows) -> None:
         """Write the new rows of *rows*, in a transaction of its own: nobody sees the set yet."""
+        self.fill_part([rows], _nothing)
+
+    @abstractmethod
+    def fill_part(self, parts: Iterable[Rows], mark: Callable[[Execute], None]) -> None:
+        """Write the new rows of *parts* and what *mark* does, in one transaction."""
 
     def leads_of(self, streams: Collection[str]) -> dict[str, int]:
         """Return the number of the lead that each of *streams* belongs to, where it is known."""
@@ -112,14 +129,25 @@ class Writer(ABC):
         """Return the checkpoint; None where there are no read models."""
         table = self.tables[checkpoints.name]
         with self.engine.connect() as connection:
-            if not inspect(connection).has_table(table.name, schema=table.schema):
-                return None
-            row = connection.execute(
-                select(table.c.position, table.c.version, table.c.next_lead_no).where(
-                    table.c.name == SET
-                )
-            ).one_or_none()
-        return None if row is None else Checkpoint(*row)
+            return checkpoint_in(connection, table)
+
+
+def checkpoint_in(connection: Connection, table: Table) -> Checkpoint | None:
+    """Return the checkpoint in *table*; None where there are no read models."""
+    try:
+        there = {c["name"] for c in inspect(connection).get_columns(table.name, table.schema)}
+    except NoSuchTableError:
+        return None
+    # those of an older version may have fewer columns: it is told by the version
+    names = [name for name in Checkpoint.__struct_fields__ if name in there]
+    row = connection.execute(
+        select(*(table.c[name] for name in names)).where(table.c.name == SET)
+    ).one_or_none()
+    return None if row is None else Checkpoint(**dict(zip(names, row, strict=True)))
+
+
+def _nothing(_execute: Execute) -> None:
+    """Do nothing beside the rows."""
 
 
 def writer(engine: Engine, which: str = LIVE) -> Writer:
@@ -173,8 +201,8 @@ class SQLiteWriter(Writer):
         self._move = _compiled(
             self.tables[checkpoints.name]
             .update()
-            .where(table.name == "", table.position == 0)
-            .values(position=0, next_lead_no=0),
+            .where(table.name == "", table.position == 0, table.build == "")
+            .values(position=0, next_lead_no=0, policy=""),
             dialect,
         )
 
@@ -210,7 +238,8 @@ class SQLiteWriter(Writer):
         """Write *rows* and move the checkpoint."""
         with self._writing() as driver:
             moved = driver.execute(
-                self._move, (new.position, new.next_lead_no, SET, old.position)
+                self._move,
+                (new.position, new.next_lead_no, new.policy, SET, old.position, old.build),
             ).rowcount
             if moved != 1:
                 raise Moved(f"the read models are not at position {old.position} any more")
@@ -223,10 +252,12 @@ class SQLiteWriter(Writer):
                 if changed:
                     driver.executemany(self._upsert[table.name], changed)
 
-    def fill(self, rows: Rows) -> None:
-        """Write the new rows."""
+    def fill_part(self, parts: Iterable[Rows], mark: Callable[[Execute], None]) -> None:
+        """Write the new rows and the mark."""
         with self._writing() as driver:
-            self._fill(driver, rows)
+            for rows in parts:
+                self._fill(driver, rows)
+            mark(lambda statement, values: int(driver.execute(statement, values).rowcount))
 
     def _fill(self, driver: Any, rows: Rows) -> None:
         for table, new in rows.inserts():

@@ -1,6 +1,6 @@
 """Rows to PostgreSQL: COPY, and statements from temporary tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from sqlalchemy import Engine, Table
 from projections.naming import LIVE
 from projections.rows import READ_MODELS, Row, Rows
 from projections.schema import checkpoints, lead_parts, lead_siblings
-from projections.writer import SET, Checkpoint, Moved, Writer
+from projections.writer import SET, Checkpoint, Execute, Moved, Writer
 
 _SPECIAL: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _CHUNK: Final = 2_000
@@ -39,7 +39,8 @@ class PostgresWriter(Writer):
             for table in (*READ_MODELS, lead_parts, lead_siblings)
         ]
         self._move = SQL(
-            "UPDATE {} SET position = %s, next_lead_no = %s WHERE name = %s AND position = %s"
+            "UPDATE {} SET position = %s, next_lead_no = %s, policy = %s"
+            " WHERE name = %s AND position = %s AND build = %s"
         ).format(_name(self.tables[checkpoints.name]))
 
     @contextmanager
@@ -56,7 +57,10 @@ class PostgresWriter(Writer):
     def write(self, rows: Rows, old: Checkpoint, new: Checkpoint) -> None:
         """Write *rows* and move the checkpoint."""
         with self._writing() as cursor:
-            cursor.execute(self._move, (new.position, new.next_lead_no, SET, old.position))
+            cursor.execute(
+                self._move,
+                (new.position, new.next_lead_no, new.policy, SET, old.position, old.build),
+            )
             if cursor.rowcount != 1:
                 raise Moved(f"the read models are not at position {old.position} any more")
             if rows.dropped:
@@ -69,10 +73,16 @@ class PostgresWriter(Writer):
                     self._send(cursor, self._copy_changed[table.name], changed)
                     cursor.execute(self._upsert[table.name])
 
-    def fill(self, rows: Rows) -> None:
-        """Write the new rows."""
+    def fill_part(self, parts: Iterable[Rows], mark: Callable[[Execute], None]) -> None:
+        """Write the new rows and the mark."""
         with self._writing() as cursor:
-            self._fill(cursor, rows)
+            for rows in parts:
+                self._fill(cursor, rows)
+
+            def execute(statement: str, values: Sequence[Any]) -> int:
+                return cursor.execute(statement.replace("?", "%s").encode(), values).rowcount
+
+            mark(execute)
 
     def _fill(self, cursor: psycopg.Cursor[Any], rows: Rows) -> None:
         for table, new in rows.inserts():

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from leadflow.policies import load_policy
-from projections.apart import WorkerFailed
 from projections.history import History
 from projections.rebuild import rebuild, roll_back
 from projections.rows import READ_MODELS
@@ -18,6 +17,7 @@ from projections.runner import NotReady, Runner
 from projections.schema import SCHEMA, metadata
 from projections.setup import create
 from projections.views import view_texts
+from projections.workers import WorkerFailed
 from tests.projections_kit import DAY, HOUR, START, Log, fact, person, read_model_database
 
 POLICY = load_policy()
@@ -102,7 +102,7 @@ def test_several_processes_rebuild_the_same_rows(engine: Engine) -> None:
     told: list[int] = []
 
     report = runner.rebuild(
-        told.append, workers=2, open_history=partial(pickle.loads, pickle.dumps(log))
+        told.append, workers=2, open_history=partial(pickle.loads, pickle.dumps(log)), part=20
     )
 
     assert [] == report.differences
@@ -120,7 +120,7 @@ def test_a_process_that_fails_ends_the_rebuild_and_leaves_what_was_live(engine: 
     before = runner.digest()
 
     with pytest.raises(WorkerFailed, match="invalid literal"):
-        runner.rebuild(workers=2, open_history=partial(int, "no number"))  # type: ignore[arg-type]  # fails as it should
+        runner.rebuild(workers=2, open_history=partial(int, "no number"))
 
     assert before == runner.digest()
 
@@ -134,7 +134,14 @@ def test_a_rebuild_tells_which_read_models_were_wrong(engine: Engine) -> None:
 
     report = rebuild(runner.engine, runner.history, lambda: POLICY)
 
-    assert ["touches"] == report.differences
+    assert (["touches"], False) == (report.differences, report.switched)
+    first = report.rows["touches"][0]
+    assert {"channel": "video"} == first.live
+    assert {"channel": "paid_search"} == first.new
+    assert ["touches"] == rebuild(
+        runner.engine, runner.history, lambda: POLICY, accept_differences=True
+    ).differences
+    assert runner.digest() == report.after
 
 
 def test_a_rebuild_before_there_is_anything_makes_it(engine: Engine) -> None:
