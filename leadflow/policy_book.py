@@ -5,16 +5,16 @@ along, so that from then on the log alone tells which policy judges what, whatev
 configured with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from consumers.ledger import Batch, Conflict
 from domain.book import POLICY_STREAM, PolicyBook
-from domain.events import PolicyPublished
+from domain.events import Event, PolicyPublished
 from domain.policy import Policy
 from leadflow.policies import policy_of
 from leadflow.store.base import Store, Transaction
@@ -72,13 +72,28 @@ def read_book(store: Store, base: Policy) -> PolicyBook:
     Raises PolicyInvalid when a published document is beyond this version of leadflow, and
     StoreUnavailable.
     """
-    events = store.histories([POLICY_STREAM]).get(POLICY_STREAM, [])
+    return book_of(store.histories([POLICY_STREAM]).get(POLICY_STREAM, []), base)
+
+
+def book_of(events: Iterable[Event], base: Policy) -> PolicyBook:
+    """Return the policies that *events*, those of the stream of publications, publish.
+
+    Raises PolicyInvalid as `read_book` does.
+    """
     published = [event for event in events if isinstance(event, PolicyPublished)]
     return PolicyBook(base, [(event, _policy_of(event)) for event in published])
 
 
 def _policy_of(event: PolicyPublished) -> Policy:
-    return _parsed(event.version, msgspec.json.encode(event.document))
+    return stored_policy(event.version, event.document)
+
+
+def stored_policy(version: str, document: Mapping[str, Any]) -> Policy:
+    """Return the policy of a stored *document*, by the *version* it was stored as.
+
+    Raises PolicyInvalid when it is beyond this version of leadflow.
+    """
+    return _parsed(version, msgspec.json.encode(document))
 
 
 @lru_cache(maxsize=64)
