@@ -82,7 +82,8 @@ class Totals:
     """The ledger in figures."""
 
     mqls: int
-    counts: dict[Status, int]
+    counts: dict[str, int]
+    """How many have each of `STATUSES`."""
     acceptance: Fraction | None
     """Accepted of all that are not pending; None where all are."""
     interval: tuple[Fraction, Fraction] | None
@@ -91,7 +92,7 @@ class Totals:
 
 def totals(statuses: Iterable[Status]) -> Totals:
     """Return how many handoffs came to what, and the share that sales accepted."""
-    counts = dict.fromkeys(STATUSES, 0)
+    counts: dict[str, int] = dict.fromkeys(STATUSES, 0)
     for status in statuses:
         counts[status] += 1
     every = sum(counts.values())

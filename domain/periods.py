@@ -22,14 +22,14 @@ class Period(NamedTuple):
 
 
 def periods(start: int, end: int, every: Every) -> Iterator[Period]:
-    """Yield the whole periods that [*start*, *end*) touches, in their order.
+    """Yield the whole periods that [*start*, *end*) touches, in their order; none if it is empty.
 
     Raises ValueError for another *every* than day, week or month.
     """
     if every not in EVERY:
         raise ValueError(f"{every!r} is no period; there are {', '.join(EVERY)}")
     day = _first_day((_EPOCH + timedelta(microseconds=start)).date(), every)
-    while _instant(day) < end:
+    while start < end and _instant(day) < end:
         following = _next(day, every)
         yield Period(_name(day, every), _instant(day), _instant(following))
         day = following

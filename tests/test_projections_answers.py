@@ -192,9 +192,14 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
 
 def test_there_is_an_answer_where_there_are_no_leads() -> None:
     with read().connect() as connection:
-        assert {"as_of": None, "leads": 0, "stages": [], "groups": []} == pipeline.summary(
-            connection
-        )
+        assert {
+            "as_of": None,
+            "leads": 0,
+            "stages": [],
+            "groups": [],
+            "opportunities": [],
+            "stuck": {"leads": 0, "rows": []},
+        } == pipeline.summary(connection)
         assert [] == sources.summary(connection)["rows"]
         assert 0 == credit.attribution(connection, "first")["conversions"]
         assert [0] == [step["leads"] for step in funnel.funnel(connection, ["won"])["steps"]]
