@@ -34,11 +34,16 @@ def events() -> Iterator[dict[str, Any]]:
     """Yield events of eight people and a report of spend."""
     for n in range(8):
         email = f"{MARK}{n}@example.com"
-        known = {"email": email, "name": f"Ada {MARK} {n}", "phone": f"+49{PHONES}{n:02}"}
+        known: dict[str, Any] = {
+            "email": email,
+            "name": f"Ada {MARK} {n}",
+            "phone": f"+49{PHONES}{n:02}",
+        }
+        known |= {"company": {"name": "Acme"}}
         visitor = {"anonymous_id": f"v{n}"}
         day = f"2026-03-{n + 1:02}"
         yield _event(f"a{n}", "page.viewed", f"{day}T08:00:00.5Z", visitor, touch=SEARCH)
-        yield _event(f"b{n}", "demo.requested", f"{day}T09:00:00Z", known, company="Acme")
+        yield _event(f"b{n}", "demo.requested", f"{day}T09:00:00Z", known)
         if n % 2:
             both = {"email": email, "anonymous_id": f"v{n}"}
             yield _event(f"c{n}", "form.submitted", f"{day}T10:00:00Z", both, kind="contact")

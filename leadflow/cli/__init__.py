@@ -23,6 +23,7 @@ from leadflow.cli import (
     pipeline,
     policies,
     query,
+    query,
     run,
     sales,
     setup,
@@ -114,6 +115,7 @@ letters.register(app)
 maintain.register(app)
 policies.register(app)
 win.register(app)
+query.register(app)
 query.register(app)
 stages.register(app)
 sales.register(app)
