@@ -23,7 +23,6 @@ from leadflow.cli import (
     pipeline,
     policies,
     query,
-    query,
     run,
     sales,
     setup,
@@ -115,7 +114,6 @@ letters.register(app)
 maintain.register(app)
 policies.register(app)
 win.register(app)
-query.register(app)
 query.register(app)
 stages.register(app)
 sales.register(app)
