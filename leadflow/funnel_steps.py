@@ -130,7 +130,7 @@ def refuse_twins(steps: Sequence[Step], mode: str) -> None:
 # --- what a step asks of a fact -----------------------------------------------------------------
 
 
-def test_of(step: Step) -> Callable[[Fact], bool]:
+def condition_of(step: Step) -> Callable[[Fact], bool]:
     """Return whether a fact of the step's type passes its filters."""
     checks = [(one.field, _check(one)) for one in step.where]
 

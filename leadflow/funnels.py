@@ -15,7 +15,7 @@ from domain.book import Rules
 from domain.events import Event, Fact
 from domain.funnel import Mode
 from domain.periods import Every
-from leadflow.funnel_steps import Excluded, Step, refuse_twins, test_of, told
+from leadflow.funnel_steps import Excluded, Step, condition_of, refuse_twins, told
 from leadflow.funnel_steps import field as field_of
 from projections.answers import Answer
 from projections.as_of import Filtered
@@ -165,7 +165,7 @@ class _Collected:
         self._tests: dict[str, list[tuple[int, Callable[[Fact], bool]]]] = {}
         for k, step in enumerate(asked):
             if not step.is_stage:
-                self._tests.setdefault(step.name, []).append((1 << k, test_of(step)))
+                self._tests.setdefault(step.name, []).append((1 << k, condition_of(step)))
         self._marks = stage_masks(
             [step.name if step.is_stage else "" for step in steps],
             question.mode,

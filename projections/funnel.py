@@ -30,8 +30,9 @@ Unit = Literal["lead", "cycle", "account"]
 UNITS: Final[tuple[str, ...]] = get_args(Unit)
 
 Reading = Literal["current", "first", "conversion", "step"]
-"""Whose value a lead is grouped by: the lead's as it is now; that at its first step; that at the
-furthest step it reached; or at each step that step's own."""
+"""Whose value a lead is grouped by: the lead's as it is now; the first or the last that is known
+along its chain, so that of its first step or of its conversion wherever these have one; or at each
+step that step's own."""
 
 READINGS: Final[tuple[str, ...]] = get_args(Reading)
 
@@ -67,6 +68,8 @@ class Question:
     unit: Unit = "lead"
     by: str | None = None
     reading: Reading = "current"
+    at_step: int | None = None
+    """With the reading ``step``: whoever took this step, from 1, by its value there."""
 
     def check(self, steps: Sequence[str]) -> None:
         """Raise ValueError, saying what is wrong, unless this makes a funnel over *steps*."""
@@ -74,6 +77,8 @@ class Question:
             raise ValueError(f"unknown unit {self.unit!r}; there are {', '.join(UNITS)}")
         if self.reading not in READINGS:
             raise ValueError(f"unknown reading {self.reading!r}; there are {', '.join(READINGS)}")
+        if self.at_step is not None and not 1 <= self.at_step <= len(steps):
+            raise ValueError(f"there is no step {self.at_step} of {len(steps)} to read a value at")
         check_funnel(steps, mode=self.mode, increase=self.increase)
 
 
@@ -305,6 +310,7 @@ def document(happened: Happenings, names: Sequence[str], question: Question) -> 
         "unit": question.unit,
         "by": question.by,
         "reading": None if question.by is None else question.reading,
+        "reading_step": None if question.by is None else question.at_step,
         "steps": step_rows(chained.levels, instants, names),
         "groups": [],
     }
@@ -313,22 +319,39 @@ def document(happened: Happenings, names: Sequence[str], question: Question) -> 
     codes, values = happened.values.codes, happened.values.values
     taken = np.where(chained.picks < 0, -1, codes[np.maximum(chained.picks, 0)])
     rows: dict[Any, list[Answer]]
-    if question.reading == "step":
+    if question.reading == "step" and question.at_step is None:
         rows = {
             values[code]: _per_step(taken == code, chained.levels, instants, names)
             for code in np.unique(taken[taken >= 0]).tolist()
         }
     else:
-        last = chained.levels.astype(np.int64) - 1
-        place = last if question.reading == "conversion" else np.zeros_like(last)
-        own = taken[np.arange(len(taken)), place]
+        own = _own(taken, happened.values, question)
         rows = {
             values[code]: step_rows(chained.levels[own == code], instants[own == code], names)
-            for code in np.unique(own).tolist()
+            for code in np.unique(own[own >= 0]).tolist()
         }
     sizes = {value: max(row["leads"] for row in of_value) for value, of_value in rows.items()}
     answer["groups"] = [{"value": value, "steps": rows[value]} for value in by_size(sizes)]
     return answer
+
+
+def _own(taken: Array, coded: Coded, question: Question) -> Array:
+    """Return the value of each chain, as a code; -1 for a chain that is in no group."""
+    if question.at_step is not None:
+        at_step: Array = taken[:, question.at_step - 1]
+        return at_step
+    if question.reading == "current":
+        first: Array = taken[:, 0]
+        return first
+    known = np.array([value is not None for value in coded.values], bool)
+    has = (taken >= 0) & known[np.maximum(taken, 0)]
+    if question.reading == "conversion":
+        place = taken.shape[1] - 1 - np.argmax(has[:, ::-1], axis=1)
+    else:
+        place = np.argmax(has, axis=1)
+    # Where no step has a value, that of the first one is missing, too.
+    own: Array = taken[np.arange(len(taken)), np.where(has.any(axis=1), place, 0)]
+    return own
 
 
 def step_rows(levels: Array, instants: Array, names: Sequence[str]) -> list[Answer]:

@@ -69,9 +69,9 @@ def funnel(
     reading: Annotated[
         str | None,
         typer.Option(
-            help="Whose value groups: current (the lead's now), first (at its first step),"
-            " conversion (at the furthest step it reached) or step (at each step its own); left"
-            " out, current for leads and first for fields of events."
+            help="Whose value groups: current (the lead's now), first or conversion (the first or"
+            " last known along its steps), step (at each step its own) or step:K (at step K, of"
+            " those who took it); left out, current for leads and first for fields of events."
         ),
     ] = None,
     exclude: Annotated[
@@ -111,10 +111,14 @@ def funnel(
         if since is not None and until is not None and since >= until:
             raise ValueError("--from is not before --to: no first step lies between them")
         of_events = by is not None and by.startswith(FIELD)
+        read, _, at_step = (reading or ("first" if of_events else "current")).partition(":")
+        if at_step and (read != "step" or not at_step.isdecimal()):
+            raise ValueError(f"--reading {reading}: write step:2 for the value at step 2")
         how: Any = {
             "mode": mode or default_mode(asked),
             "unit": unit,
-            "reading": reading or ("first" if of_events else "current"),
+            "reading": read,
+            "at_step": int(at_step) if at_step else None,
         }
         question = Question(
             window=window,
@@ -150,10 +154,14 @@ def show_funnel(console: Console, document: dict[str, Any], by: str | None = Non
     console.print(funnel_table(title, document["steps"]))
     for group in document["groups"]:
         console.print()
-        of = {"first": " at the first step", "conversion": " at the furthest step"}.get(
-            document["reading"], " at the step" if document["reading"] == "step" else ""
+        of = {"current": "", "first": ", first", "conversion": ", last"}.get(
+            document["reading"], f" at {_which(document['reading_step'])}"
         )
         console.print(funnel_table(f"{by}{of}: {value_text(group['value'])}", group["steps"]))
+
+
+def _which(step: int | None) -> str:
+    return "each step" if step is None else f"step {step}"
 
 
 def funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
@@ -166,12 +174,12 @@ def funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
             "█" * round(20 * step["leads"] / most) if most else "",
             percent(step["rate_from_first"]),
             percent(step["rate_from_previous"]),
-            between(step["interval_from_previous"]),
+            between(step["interval_from_previous"]) if n else "",
             days(step["median_seconds_from_first"]),
-            days(step["median_seconds_from_previous"]),
-            days(step["p90_seconds_from_previous"]),
+            days(step["median_seconds_from_previous"]) if n else "",
+            days(step["p90_seconds_from_previous"]) if n else "",
         )
-        for step in steps
+        for n, step in enumerate(steps)
     ]
     columns = [
         "step",
