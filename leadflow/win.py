@@ -58,6 +58,23 @@ def win(connection: Connection, policy: Policy, as_of: int | None, most: int) ->
     }
 
 
+def open_chances(connection: Connection, policy: Policy) -> dict[int, int] | None:
+    """Return how likely each open lead is to be won, by its number, in parts of `ONE`.
+
+    None where that cannot be believed: there are too few outcomes to calibrate it, or what is
+    known of the leads does not tell the won from the lost. *policy* grades the fit.
+    """
+    found = list(cases(connection, _grade(policy)))
+    predictor = _train(found)
+    if predictor.steps is None or not _tells_apart(predictor):
+        return None
+    return {
+        case.lead_no: predictor.chance(case.features)
+        for case in found
+        if case.outcome is None and case.stage in _OPEN
+    }
+
+
 def odds(connection: Connection, policy: Policy, as_of: int | None, lead_id: str) -> dict[str, Any]:
     """Return how likely the lead of that id is to be won, and what speaks for it.
 

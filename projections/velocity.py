@@ -1,0 +1,124 @@
+"""The question ``velocity`` answers: what the pipeline turns into money a day."""
+
+from fractions import Fraction
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from domain.velocity import WINDOW, Velocity, placed
+from projections.answers import Answer, by_size, decimal, exponents, rfc3339
+from projections.columns import MISSING
+from projections.opportunity_columns import (
+    Opportunities,
+    closed_among,
+    open_in,
+    read_opportunities,
+)
+from projections.pipeline import pipeline
+from projections.win_rate import closed_answer, in_days
+
+
+def latest_event(connection: Connection) -> int | None:
+    """Return the instant of the latest event, microseconds UTC; None where there is none."""
+    found = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
+    return None if found is None else int(found)
+
+
+def velocity(
+    connection: Connection,
+    by: str | None = None,
+    *,
+    window: int = WINDOW,
+    as_of: int | None = None,
+) -> Answer:
+    """Return N * V * W / L of the opportunities, per currency and day.
+
+    *as_of* (microseconds UTC) is the instant that the read models are of, by default that of the
+    latest event; *window* microseconds before it count for V, W and L. Raises UnknownDimension.
+    """
+    them = read_opportunities(connection, by)
+    places = exponents(connection)
+    at = latest_event(connection) if as_of is None else as_of
+    if at is None:
+        at = 0
+    answer: Answer = {
+        "as_of": None if as_of is None and not len(them) else rfc3339(at),
+        "window_seconds": window // 1_000_000,
+        **_answer(them, np.arange(len(them)), at, window, places),
+        "groups": [],
+    }
+    if by is not None:
+        found = {value: _answer(them, rows, at, window, places) for value, rows in them.groups()}
+        sizes = {value: one["open"] + one["won"] + one["lost"] for value, one in found.items()}
+        answer["groups"] = [
+            {"value": value, **found[value]} for value in by_size(sizes) if sizes[value]
+        ]
+    return answer
+
+
+def velocity_among(
+    them: Opportunities, rows: NDArray[np.int64], as_of: int, window: int
+) -> Velocity:
+    """Return what `domain.velocity.velocity` says of these *rows*."""
+    return placed(closed_among(them, rows, as_of - window + 1, as_of + 1), *open_in(them, rows))
+
+
+def _answer(
+    them: Opportunities,
+    rows: NDArray[np.int64],
+    as_of: int,
+    window: int,
+    places: dict[str, int],
+) -> Answer:
+    found = velocity_among(them, rows, as_of, window)
+    closed = closed_answer(found.closed, places)
+    currencies = sorted({*found.open_in, *found.closed.worth})
+
+    def money(value: Fraction | None, currency: str) -> str | None:
+        return None if value is None else decimal(round(value), places.get(currency, 2))
+
+    return {
+        "open": found.open,
+        "open_without_currency": found.open_elsewhere,
+        "won": found.closed.won,
+        "lost": found.closed.lost,
+        "win_rate": closed["win_rate"],
+        "win_rate_interval": closed["win_rate_interval"],
+        "cycle_days": closed["cycle_days"]["won"],
+        "sales_cycle_days": in_days(sales_cycle_among(them, rows, as_of)),
+        "currencies": [
+            {
+                "currency": currency,
+                "open": found.open_in.get(currency, 0),
+                "mean_won": money(found.mean_won(currency), currency),
+                "velocity": money(found.per_day(currency), currency),
+                "velocity_closed": money(found.per_day_closed(currency), currency),
+            }
+            for currency in currencies
+        ],
+    }
+
+
+def sales_cycle_among(them: Opportunities, rows: NDArray[np.int64], as_of: int) -> int | None:
+    """Return what `domain.velocity.sales_cycle` says of these *rows*, for a half.
+
+    The product of Kaplan and Meier is taken in floating point to find where it meets a half, and
+    in whole numbers to be sure of it.
+    """
+    open_now = (them.status[rows] == 0) | (them.closed[rows] == MISSING)
+    took = np.where(open_now, as_of, them.closed[rows]) - them.created[rows]
+    won = (them.status[rows] == 1)[took > 0]
+    took = took[took > 0]
+    times, place, ended = np.unique(took, return_inverse=True, return_counts=True)
+    wins = np.bincount(place[won], minlength=len(times))
+    at_risk = len(took) - np.concatenate(([0], np.cumsum(ended)[:-1])) if len(times) else ended
+    happened = wins > 0
+    times, wins, at_risk = times[happened], wins[happened], at_risk[happened]
+    left = np.cumprod(1 - wins / at_risk)
+    for n in np.flatnonzero(left <= 0.5 + 1e-9).tolist():
+        whole = prod(at_risk[: n + 1].tolist())
+        if 2 * prod((at_risk - wins)[: n + 1].tolist()) <= whole:
+            return int(times[n])
+    return None
