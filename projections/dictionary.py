@@ -192,6 +192,8 @@ VIEW_KEYS: Final = {
     "v_accounts": ("account",),
     "v_funnel": ("stage",),
     "v_sources": ("channel", "source"),
+    "v_channel_matrix": ("channel",),
+    "v_handoffs": ("lead_id", "n"),
 }
 """Columns that tell the rows of a view apart; what is not here has no key of its own."""
 

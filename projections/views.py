@@ -139,6 +139,42 @@ FROM pipeline p LEFT JOIN (
   FROM stages GROUP BY lead_no) e ON e.lead_no = p.lead_no
 GROUP BY p.channel, p.source""",
     ),
+    "v_channel_matrix": (
+        "Leads by channel of the first touch, and how many reached each stage in any cycle",
+        """
+SELECT coalesce(p.channel, '(none)') AS channel, count(*) AS leads,
+  count(CASE WHEN r.rank >= 0 THEN 1 END) AS captured,
+  count(CASE WHEN r.rank >= 2 THEN 1 END) AS mql, count(CASE WHEN r.rank >= 3 THEN 1 END) AS sal,
+  count(CASE WHEN r.rank >= 4 THEN 1 END) AS sql,
+  count(CASE WHEN r.rank >= 5 THEN 1 END) AS opportunity,
+  count(CASE WHEN r.rank >= 6 THEN 1 END) AS won
+FROM pipeline p LEFT JOIN (
+  SELECT s.lead_no, max(o.rank) AS rank FROM stages s JOIN stage_order o ON o.stage = s.stage
+  GROUP BY s.lead_no) r ON r.lead_no = p.lead_no
+GROUP BY p.channel""",
+    ),
+    "v_handoffs": (
+        "Every entry into mql, and what sales said first",
+        """
+SELECT h.lead_id, h.n, h.cycle, @at(h.mql_us) AS mql_at, h.rule, h.policy, h.status,
+  @at(h.answered_us) AS answered_at, (h.answered_us - h.mql_us) / 1000000 AS waited_seconds,
+  h.answered_by, h.reason, h.next_stage, h.owner
+FROM (SELECT p.lead_id, p.owner, s.n, s.cycle, s.entered_at_us AS mql_us, s.rule, s.policy,
+    CASE WHEN r.n IS NOT NULL THEN 'rejected'
+      WHEN f.stage IN ('recycled', 'disqualified', 'lost') THEN f.stage
+      WHEN f.stage IS NOT NULL THEN 'accepted' ELSE 'waiting' END AS status,
+    coalesce(r.at_us, s.exited_at_us) AS answered_us, f.stage AS next_stage,
+    CASE WHEN r.n IS NULL THEN a.actor_id ELSE r.actor_id END AS answered_by,
+    CASE WHEN r.n IS NULL THEN a.reason ELSE r.reason END AS reason
+  FROM stages s JOIN pipeline p ON p.lead_no = s.lead_no
+  LEFT JOIN stages f ON f.lead_no = s.lead_no AND f.n = s.n + 1
+  LEFT JOIN activities a ON a.lead_no = f.lead_no AND a.fact_source = f.fact_source
+    AND a.fact_id = f.fact_id
+  LEFT JOIN activities r ON r.lead_no = s.lead_no AND r.n = (SELECT min(w.n) FROM activities w
+    WHERE w.lead_no = s.lead_no AND w.type = 'lead.rejected' AND w.at_us >= s.entered_at_us
+    AND (s.exited_at_us IS NULL OR w.at_us <= s.exited_at_us))
+  WHERE s.stage = 'mql') h""",
+    ),
 }
 
 _WORDS: Final = re.compile(r"@(at|money|nano|bool)\(([a-z_.]+)\)")

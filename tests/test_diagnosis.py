@@ -1,18 +1,24 @@
 """Where channels leak: what the rules find, and what they leave alone."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import accumulate
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
 
 from domain.diagnosis import LEVERS, STEPS, diagnose, is_testable, z_squared
 from domain.intervals import wilson
-from domain.stages import PATH, RANK
+from domain.stage_graph import Stay
+from domain.stages import LOST, PATH, RANK, SGL, WON
 from projections.channel_matrix import channel_matrix
 from projections.pipeline import UnknownDimension
-from tests.stage_histories import Life, filled, populations
+from projections.schema import SCHEMA, read_models
+from projections.setup import create
+from tests.stage_histories import Life, fill, filled, populations
 
 # captured, mql, sal, sql, opportunity, won
 EVEN = (400, 200, 150, 100, 80, 40)
@@ -148,8 +154,37 @@ def expected(population: list[Life]) -> dict[str | None, tuple[int, ...]]:
     return found
 
 
-def counts(row: dict[str, int]) -> tuple[int, ...]:
+def counts(row: Mapping[Any, Any]) -> tuple[int, ...]:
     return tuple(row[name] for name in ("leads", *STEPS))
+
+
+def test_the_view_has_the_numbers_of_the_query(database_url: str) -> None:
+    engine = create_engine(database_url)
+    create(engine)
+    told_engine = fill(read_models(engine), population_of_all_ranks())
+    with told_engine.connect() as connection:
+        told = channel_matrix(connection)["rows"]
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
+        shown = connection.execute(text("SELECT * FROM v_channel_matrix")).mappings().all()
+    engine.dispose()
+
+    assert {row["value"] or "(none)": counts(row) for row in told} == {
+        row["channel"]: counts(row) for row in shown
+    }
+    assert {"email": (12, 10, 8, 7, 5, 4, 3)}.items() <= {
+        row["channel"]: counts(row) for row in shown
+    }.items()
+
+
+def population_of_all_ranks() -> list[Life]:
+    """Return one lead per stage that got no further, and a visitor, by e-mail; one by nothing."""
+    return [
+        *(Life([Stay(stage, 1, 0, None)], "email") for stage in (*PATH, SGL, LOST, WON, WON)),
+        Life([], "email"),
+        Life([Stay(PATH[0], 1, 0, None)]),
+    ]
 
 
 def test_a_dimension_that_is_not_there_is_refused() -> None:

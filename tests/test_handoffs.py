@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
 
 from domain.handoffs import DAY, IGNORED_AFTER, STATUSES, Answer, answer, totals
 from domain.intervals import wilson
@@ -16,6 +17,7 @@ from leadflow.policies import load_policy
 from projections.handoffs import handoffs
 from projections.pipeline import UnknownDimension
 from projections.runner import Runner
+from projections.schema import SCHEMA
 from tests.projections_kit import HOUR, Log, fact, read_model_database
 from tests.stage_histories import NOW, Life, filled, populations
 
@@ -121,8 +123,8 @@ def counted(answers: list[Answer]) -> dict[str, int]:
     return {status: sum(one.status == status for one in answers) for status in STATUSES}
 
 
-def story() -> Any:
-    """Return read models of five MQLs: accepted, rejected, recycled, ignored and pending."""
+def told_story() -> Log:
+    """Return a log of five MQLs: accepted, rejected, recycled, ignored and pending."""
     names = ("ada", "ben", "cat", "dan", "eve")
     log = Log(POLICY)
     for n, name in enumerate(names):
@@ -139,14 +141,14 @@ def story() -> Any:
         ("lead.recycled", "cat", 7, {"reason": "too early"}),
         ("note.added", "eve", 31 * 24, {}),
     ):
-        log.arrive(fact(type_, at * HOUR, f"{name}@example.com", **rep, **more))
-    runner = Runner(read_model_database(), log, POLICY)
-    runner.catch_up()
-    return runner.engine
+        log.arrive(fact(type_, at * HOUR, f"{name}@example.com", actor_id="lee", **rep, **more))
+    return log
 
 
 def test_reasons_and_waiting_times_are_told() -> None:
-    with story().connect() as connection:
+    runner = Runner(read_model_database(), told_story(), POLICY)
+    runner.catch_up()
+    with runner.engine.connect() as connection:
         told = handoffs(connection)
         by_reason = handoffs(connection, "reason")
         rejected = handoffs(connection, status="rejected")
@@ -190,3 +192,41 @@ def test_what_makes_no_sense_is_refused_with_what_does() -> None:
         assert (0, None, []) == tuple(
             handoffs(connection)[name] for name in ("mqls", "acceptance_rate", "rows")
         )
+
+
+# --- the view ---
+
+
+def test_the_view_says_what_the_query_says(database_url: str) -> None:
+    runner = Runner(create_engine(database_url), told_story(), POLICY)
+    runner.create()
+    runner.catch_up()
+    with runner.engine.connect() as connection:
+        told = handoffs(connection, limit=100)["rows"]
+    with runner.engine.begin() as connection:
+        if runner.engine.dialect.name == "postgresql":
+            connection.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
+        shown = connection.execute(text("SELECT * FROM v_handoffs")).mappings().all()
+    runner.engine.dispose()
+
+    waiting = {"pending": "waiting", "ignored": "waiting"}
+    assert 5 == len(shown)
+    assert {
+        row["lead_id"]: (
+            waiting.get(row["status"], row["status"]),
+            row["answered_by"],
+            row["reason"],
+            row["next_stage"],
+            None if row["answered_at"] is None else int(row["waited_seconds"]),
+        )
+        for row in told
+    } == {
+        row["lead_id"]: (
+            row["status"],
+            row["answered_by"],
+            row["reason"],
+            row["next_stage"],
+            row["waited_seconds"],
+        )
+        for row in shown
+    }

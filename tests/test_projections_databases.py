@@ -31,6 +31,9 @@ def history() -> Log:
         who = f"p{n}@example.com"
         log.arrive(fact("page.viewed", n * HOUR, person(anonymous_id=f"v{n}"), touch=SEARCH))
         log.arrive(fact("demo.requested", n * HOUR + DAY, who, touch={"channel": "email"}))
+        if n % 4 == 1:
+            fit = {"seniority": "c_level", "title": "CEO", "company": {"size": "200-499"}}
+            log.arrive(fact("pricing.requested", n * HOUR + DAY + 1, who, traits=fit))
         log.arrive(fact("lead.assigned", n * HOUR + 2 * DAY, who, owner="Änn\\a", actor="rep"))
         if n % 3 == 0:
             both = person(email=who, anonymous_id=f"v{n}")
