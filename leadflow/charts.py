@@ -1,0 +1,290 @@
+"""Charts of answers, as Vega-Lite: one specification for files, pages and notebooks.
+
+A chart says what the answer says and nothing else: its data are the rows of the document. Files are
+drawn without a browser and without a network (``vl-convert-python``, the extra ``charts``).
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Final
+
+Document = Mapping[str, Any]
+Spec = dict[str, Any]
+
+Chart = Callable[[Document], Spec]
+"""Makes the chart of a document."""
+
+SUFFIXES: Final = (".svg", ".png", ".json")
+"""What a chart can be written as; .json is the specification itself."""
+
+_SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
+_WIDTH: Final = 560
+_BAR: Final = 26
+_NONE: Final = "(none)"
+_STAGE_NAMES: Final = "stage"
+
+
+class ChartsMissing(Exception):
+    """The extra that draws charts is not installed."""
+
+
+class UnknownChart(ValueError):
+    """A chart cannot be written to a file of that name."""
+
+
+# --- what a chart shows -------------------------------------------------------------------------
+
+
+def funnel(document: Document) -> Spec:
+    """Return the chart of `leadflow funnel`: a bar per step, grouped where the answer is."""
+    groups = document["groups"]
+    rows = [
+        {
+            "group": _named(group["value"]) if group is not None else "all",
+            "step": f"{n}. {step['step']}",
+            "leads": step["leads"],
+            "of first": step["rate_from_first"],
+        }
+        for group, steps in [(g, g["steps"]) for g in groups] or [(None, document["steps"])]
+        for n, step in enumerate(steps, 1)
+    ]
+    title = f"Funnel, {document['mode']}"
+    y = {"field": "step", "type": "nominal", "sort": None, "title": None}
+    x = {"field": "leads", "type": "quantitative", "title": "leads"}
+    spec = _chart(title, rows, "bar", x=x, y=y)
+    if groups:
+        spec["encoding"]["yOffset"] = {"field": "group", "type": "nominal", "sort": None}
+        spec["encoding"]["color"] = {"field": "group", "type": "nominal", "sort": None}
+        return spec
+    label = {"mark": {"type": "text", "align": "left", "dx": 4}}
+    text = {"field": "of first", "type": "quantitative", "format": ".1%"}
+    return _layered(spec, [{"mark": "bar"}, {**label, "encoding": {"text": text}}])
+
+
+def attribution(document: Document) -> Spec:
+    """Return the chart of `leadflow attribution`: the credit of each value.
+
+    Of several models side by side where the answer compares them.
+    """
+    rows = [
+        {"value": _named(row["value"]), "model": model, "credit": float(credit)}
+        for row in document["rows"]
+        for model, credit in _credits(document, row)
+    ]
+    compared = "model" not in document
+    title = f"Credit of conversions ({document.get('conversion') or 'paths'})"
+    y = {"field": "value", "type": "nominal", "sort": None, "title": None}
+    x = {"field": "credit", "type": "quantitative", "title": "conversions credited"}
+    spec = _chart(title if compared else f"{title} by {document['model']}", rows, "bar", x=x, y=y)
+    if compared:
+        color = {"field": "model", "type": "nominal", "sort": None, "title": "model"}
+        spec["encoding"] |= {"yOffset": {"field": "model", "sort": None}, "color": color}
+    return spec
+
+
+def _credits(document: Document, row: Document) -> list[tuple[str, str]]:
+    if "models" in row:
+        return [(name, told["credit"]) for name, told in row["models"].items()]
+    return [(document["model"], row["credit"])]
+
+
+def pipeline_over_time(document: Document) -> Spec:
+    """Return the chart of `leadflow pipeline --every`: the open leads by stage at each end."""
+    from domain.stages import STAGES
+    from domain.standing import WORKED
+
+    found = {stage["stage"] for point in document["points"] for stage in point["stages"]}
+    order = [stage for stage in STAGES if stage in found and stage in WORKED]
+    rows = [
+        {"at": point["at"], "stage": stage, "n": n, "leads": told.get(stage, 0)}
+        for point in document["points"]
+        for told in [{one["stage"]: one["leads"] for one in point["stages"]}]
+        for n, stage in enumerate(order)
+    ]
+    x = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}}
+    y = {"field": "leads", "type": "quantitative", "stack": "zero", "title": "open leads"}
+    spec = _chart(f"Pipeline by {document['every']}", rows, "area", x=x, y=y)
+    color = {"field": _STAGE_NAMES, "type": "nominal", "sort": order, "title": None}
+    spec["encoding"] |= {"color": color, "order": {"field": "n", "type": "quantitative"}}
+    return spec
+
+
+def curve(document: Document) -> Spec:
+    """Return the chart of `leadflow curve`: the share that got there, by days since."""
+    groups = document["groups"] or [{**document, "value": "all"}]
+    rows = [
+        {
+            "group": _named(group["value"]),
+            "days": step["seconds"] / 86_400,
+            "reached": step["reached"],
+            "low": step["low"],
+            "high": step["high"],
+        }
+        for group in groups
+        for step in [_START, *group["curve"]]
+    ]
+    title = f"From {document['from_stage']} to {document['to_stage']} ({document['method']})"
+    x = {"field": "days", "type": "quantitative", "title": "days since"}
+    share = {"type": "quantitative", "axis": {"format": ".0%"}, "title": "share that got there"}
+    color = {"field": "group", "type": "nominal", "sort": None, "title": None}
+    spec = _chart(title, rows, "line", x=x, y={"field": "reached", **share})
+    spec["encoding"]["color"] = color if document["groups"] else {"value": "#4c78a8"}
+    ends = {"y": {"field": "low", **share}, "y2": {"field": "high"}}
+    band = {"type": "area", "interpolate": "step-after", "opacity": 0.2}
+    line = {"type": "line", "interpolate": "step-after"}
+    return _layered(spec, [{"mark": band, "encoding": ends}, {"mark": line}])
+
+
+_START: Final = {"seconds": 0, "reached": 0.0, "low": None, "high": None}
+
+
+def _named(value: Any) -> str:
+    return _NONE if value is None else str(value)
+
+
+def _chart(title: str, rows: Sequence[Mapping[str, Any]], mark: str, *, x: Spec, y: Spec) -> Spec:
+    spec: Spec = {
+        "$schema": _SCHEMA,
+        "title": title,
+        "width": _WIDTH,
+        "data": {"values": list(rows)},
+        "mark": mark,
+        "encoding": {"x": x, "y": y},
+        "config": {"axis": {"labelLimit": 220}, "view": {"stroke": None}},
+    }
+    spec["height"] = {"step": _BAR} if y["type"] == "nominal" else 320
+    return spec
+
+
+def _layered(spec: Spec, layers: list[Spec]) -> Spec:
+    """Return *spec* with *layers* in place of its mark; they share its encoding."""
+    return {name: value for name, value in spec.items() if name != "mark"} | {"layer": layers}
+
+
+# --- where it goes ------------------------------------------------------------------------------
+
+
+def check_path(file: Path) -> None:
+    """Refuse what no chart can be written to: raise UnknownChart, ChartsMissing or OSError."""
+    if file.suffix.lower() not in SUFFIXES:
+        raise UnknownChart(
+            f"{file}: a chart is written as {', '.join(SUFFIXES)}; name such a file, or - for the"
+            " terminal"
+        )
+    if not file.parent.is_dir():
+        raise UnknownChart(f"{file}: there is no folder {file.parent}; make it first")
+    if file.suffix.lower() != ".json":
+        _drawing()
+
+
+def save(spec: Spec, file: Path) -> None:
+    """Write the chart to *file*, whose suffix says as what: `SUFFIXES`.
+
+    A file of that name is replaced as a whole. Raises as `check_path` does.
+    """
+    check_path(file)
+    suffix = file.suffix.lower()
+    if suffix == ".json":
+        content = (json.dumps(spec, indent=2, ensure_ascii=False) + "\n").encode()
+    elif suffix == ".svg":
+        content = _drawing().vegalite_to_svg(spec, allowed_base_urls=[]).encode()
+    else:
+        content = _drawing().vegalite_to_png(spec, scale=2, allowed_base_urls=[])
+    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as beside:
+        try:
+            beside.write(content)
+            beside.flush()
+            os.replace(beside.name, file)  # noqa: PTH105 - a name, not a path
+        except BaseException:
+            with suppress(FileNotFoundError):
+                Path(beside.name).unlink()
+            raise
+
+
+def as_text(spec: Spec, width: int = 78) -> str:
+    """Return the chart in characters, at most *width* of them a line.
+
+    Raises ChartsMissing for lines, which another library of the extra draws.
+    """
+    if spec["encoding"]["y"]["type"] == "nominal":
+        return _bars(spec, width)
+    return _lines(spec, width)
+
+
+_FULL: Final = "█"
+_PARTS: Final = " ▏▎▍▌▋▊▉"
+
+
+def _bars(spec: Spec, width: int) -> str:
+    encoding, rows = spec["encoding"], spec["data"]["values"]
+    size, label = encoding["x"]["field"], encoding["y"]["field"]
+    within = encoding.get("yOffset", {}).get("field")
+    names = [f"{row[label]}  {row[within]}" if within else str(row[label]) for row in rows]
+    numbers = [f"{row[size]:,.2f}".removesuffix(".00") for row in rows]
+    longest, most = max(map(len, names), default=0), max((row[size] for row in rows), default=0)
+    room = max(8, width - longest - max(map(len, numbers), default=0) - 3)
+    lines = [spec["title"]]
+    for row, name, number in zip(rows, names, numbers, strict=True):
+        eighths = round(8 * room * row[size] / most) if most > 0 else 0
+        bar = _FULL * (eighths // 8) + _PARTS[eighths % 8].strip()
+        lines.append(f"{name:<{longest}}  {bar} {number}")
+    return "\n".join(lines)
+
+
+def _lines(spec: Spec, width: int) -> str:
+    try:
+        import plotille
+    except ImportError:
+        raise ChartsMissing(
+            "drawing lines in the terminal needs the extra `charts`: pip install 'leadflow[charts]'"
+        ) from None
+    encoding, rows = spec["encoding"], spec["data"]["values"]
+    across, up = encoding["x"]["field"], encoding["y"]["field"]
+    by = encoding["color"].get("field")
+    figure = plotille.Figure()
+    figure.width, figure.height = max(20, width - 24), 16
+    figure.color_mode = "byte"
+    figure.x_label, figure.y_label = encoding["x"]["title"] or "days", encoding["y"]["title"]
+    figure.set_x_limits(min_=0)
+    figure.set_y_limits(min_=0)
+    figure.register_label_formatter(float, _tick)
+    figure.register_label_formatter(int, _tick)
+    temporal = encoding["x"]["type"] == "temporal"
+    first = min((row[across] for row in rows), default="")
+    for name in dict.fromkeys(row[by] if by else None for row in rows):
+        mine = [row for row in rows if by is None or row[by] == name]
+        xs = [_days_from(first, row[across]) if temporal else row[across] for row in mine]
+        figure.plot(*_steps(xs, [row[up] for row in mine]), label=name)
+    text = figure.show(legend=by is not None) if rows else "nothing to draw"
+    return f"{spec['title']}\n{text}"
+
+
+def _tick(value: float, chars: int, *, delta: float, left: bool = False) -> str:  # noqa: ARG001 - asked so
+    """Return the label of an axis, *chars* wide."""
+    return f"{value:{'<' if left else '>'}{chars},.{0 if value == round(value) else 2}f}"
+
+
+def _steps(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the corners of the stairs that hold each value until the next one."""
+    stairs = [(x, y) for i, x in enumerate(xs) for y in (ys[max(i - 1, 0)], ys[i])]
+    return [x for x, _ in stairs], [y for _, y in stairs]
+
+
+def _days_from(first: str, at: str) -> float:
+    return (datetime.fromisoformat(at) - datetime.fromisoformat(first)).total_seconds() / 86_400
+
+
+def _drawing() -> Any:
+    try:
+        import vl_convert
+    except ImportError:
+        raise ChartsMissing(
+            "drawing SVG and PNG needs the extra `charts`: pip install 'leadflow[charts]'; a .json"
+            " file, which is the Vega-Lite specification, and - for the terminal need nothing"
+        ) from None
+    return vl_convert
