@@ -11,6 +11,7 @@ from leadflow.cli import (
     curves,
     duplicates,
     economics,
+    experiments,
     forecast,
     funnel,
     handoffs,
@@ -105,6 +106,7 @@ attribution.register(app)
 sources.register(app)
 speed.register(app)
 touch_coverage.register(app)
+experiments.register(app)
 economics.register(app)
 targets.register(app)
 accounts.register(app)
