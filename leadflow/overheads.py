@@ -63,7 +63,8 @@ def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[Overhead]:
                 raise OverheadsUnreadable(f"{where}: {error}") from None
             yield Overhead(units, code, told)
     except csv.Error as error:
-        raise OverheadsUnreadable(f"{path}:{reader.line_num}: {error}; correct the line") from None
+        line = reader.reader.line_num
+        raise OverheadsUnreadable(f"{path}:{line}: {error}; correct the line") from None
 
 
 def money(amount: str, currency: str) -> tuple[int, str]:

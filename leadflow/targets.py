@@ -242,7 +242,8 @@ def _problem(found: ErrorDetails, lines: dict[str, int]) -> TargetProblem:
     else:
         problem, _, mend = found["msg"].partition("; ")
     shown = None if kind == "missing" else value
-    return TargetProblem(line_of(lines, at), _path(at), shown, problem, mend or "correct it")
+    line = line_of(lines, at) or line_of(lines, (*at, 0))  # of an array, its first table
+    return TargetProblem(line, _path(at), shown, problem, mend or "correct it")
 
 
 def _problems(targets: TargetSet, lines: dict[str, int]) -> Iterator[TargetProblem]:
