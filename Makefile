@@ -9,6 +9,8 @@ BIN := .venv/bin
 LOCKS := requirements/base.txt requirements/build.txt requirements/dev.txt requirements/postgres.txt
 # The environment is as old as what it was made from: a changed file is a new stamp.
 STAMP := .venv/stamp-$(shell cat $(LOCKS) pyproject.toml | cksum | tr ' ' '-')
+# dbt, for its example, in an environment of its own.
+DBT_STAMP := .venv/dbt/stamp-$(shell cksum < requirements/dbt.txt | tr ' ' '-')
 COMPILE := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate $(ARGS)
 
@@ -40,10 +42,16 @@ $(STAMP):
 	@rm -f .venv/stamp-* && touch $@
 	@echo "Ready: .venv/bin/leadflow --help"
 
+$(DBT_STAMP): $(STAMP)
+	@$(PYTHON) -m venv --clear --without-pip .venv/dbt
+	@$(BIN)/uv pip install --quiet --python .venv/dbt/bin/python --require-hashes -r requirements/dbt.txt \
+		|| $(BIN)/pip --python .venv/dbt/bin/python install --quiet --require-hashes -r requirements/dbt.txt
+	@touch $@
+
 demo: setup ## simulate a market through a Kafka-protocol broker and answer questions about it
 	@$(BIN)/leadflow demo
 
-test: setup lint ## check the code, then run every test
+test: setup lint $(DBT_STAMP) ## check the code, then run every test
 	@# Fetched here, or missed loudly here, so that no test's own time limit pays for it.
 	@$(BIN)/python -m tests.kafka.fetch >/dev/null || test "$$CI" != true
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -65,6 +73,7 @@ lock: setup ## resolve the requirements anew, with hashes and without addresses
 	@$(COMPILE) pyproject.toml --constraint requirements/dev.txt --output-file requirements/base.txt
 	@$(COMPILE) pyproject.toml --constraint requirements/dev.txt --extra postgres --output-file requirements/postgres.txt
 	@$(COMPILE) --constraint requirements/dev.txt --group pyproject.toml:build --output-file requirements/build.txt
+	@$(COMPILE) --group pyproject.toml:dbt --output-file requirements/dbt.txt
 
 clean: ## remove .venv, caches and build results
 	rm -rf .venv build dist var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

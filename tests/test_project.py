@@ -96,8 +96,9 @@ def test_the_locks_name_the_same_versions() -> None:
         ("dev.txt", PROJECT["dependency-groups"]["dev"]),
         ("build.txt", PROJECT["dependency-groups"]["build"]),
         ("build.txt", PROJECT["build-system"]["requires"]),
+        ("dbt.txt", PROJECT["dependency-groups"]["dbt"]),
     ],
-    ids=["base", "postgres", "dev", "build", "build-system"],
+    ids=["base", "postgres", "dev", "build", "build-system", "dbt"],
 )
 def test_every_declared_dependency_is_locked(lock: str, declared: list[str]) -> None:
     names = {name_in(requirement) for requirement in declared}
