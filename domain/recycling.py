@@ -32,7 +32,7 @@ def recyclings(entries: Sequence[tuple[int, str]], as_of: int, within: int) -> l
     """
     starts = [n for n, (_, stage) in enumerate(entries) if stage == RECYCLED]
     found = []
-    for start, following in zip(starts, [*starts[1:], len(entries)], strict=True):
+    for start, following in zip(starts, [*starts, len(entries)][1:], strict=True):
         at = entries[start][0]
         after = {stage for when, stage in entries[start + 1 : following] if when <= at + within}
         mature = as_of >= at + within

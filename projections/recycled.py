@@ -93,7 +93,7 @@ def outcomes(connection: Connection, by: str, as_of: int, within: int) -> tuple[
     lead, at = found["lead_no"], found["entered_at_us"]
     starts = np.flatnonzero(stage.codes == stage.code_of(RECYCLED))
     nothing = len(lead)
-    after = np.append(starts[1:], nothing)
+    after = np.append(starts, nothing)[1:]
     # the follow-up ends with the next recycling, or with the rows of the lead
     ends = np.minimum(after, np.searchsorted(lead, lead[starts], side="right"))
 
