@@ -52,6 +52,8 @@ class Finding:
     finding: str
     """`leads`, or the step at which it leaks: captured_to_mql."""
     cause: Cause
+    compared: str
+    """The rate that is compared: captured_to_mql."""
     rate: Fraction
     rate_of_rest: Fraction
     """The same rate of all leads of other channels."""
@@ -78,6 +80,7 @@ class _Test:
     channel: str
     finding: str
     cause: Cause
+    compared: str
     hits: int
     trials: int
     rest_hits: int
@@ -135,14 +138,16 @@ def diagnose(
                 continue
             sides = (counts[n + 1], counts[n], rest[n + 1], rest[n])
             if is_testable(*sides):
-                tests.append(_Test(channel, f"{here}_to_{there}", "no_conversion", *sides))
+                step = f"{here}_to_{there}"
+                tests.append(_Test(channel, step, "no_conversion", step, *sides))
             elif counts[n]:
                 too_few += 1
         if 0 < counts[0] < _median([other[0] for other in named.values()]):
             for n in range(len(STEPS) - 1, 0, -1):
                 sides = (counts[n], counts[0], rest[n], rest[0])
                 if is_testable(*sides):
-                    tests.append(_Test(channel, LEADS, "no_leads", *sides))
+                    step = f"{STEPS[0]}_to_{STEPS[n]}"
+                    tests.append(_Test(channel, LEADS, "no_leads", step, *sides))
                     break
             else:
                 too_few += 1
@@ -179,6 +184,7 @@ def _finding(test: _Test, least: Fraction) -> Finding | None:
         test.channel,
         test.finding,
         test.cause,
+        test.compared,
         rate,
         rest,
         square,

@@ -1,6 +1,6 @@
 """The question ``channels`` answers: how far the leads of each channel get, and where they stop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -78,6 +78,7 @@ def channel_matrix(
             {
                 "finding": one.finding,
                 "class": one.cause,
+                "compared": one.compared,
                 "rate": float(one.rate),
                 "rate_of_rest": float(one.rate_of_rest),
                 "p_value": one.p_value,
@@ -95,6 +96,7 @@ def channel_matrix(
         "to": None if until is None else rfc3339(until),
         "leads": sum(leads.values()),
         **_row(total),
+        "amounts": amounts(add_up(_over_all(won)).get(None, {}), places),
         "rows": [
             {
                 "value": value,
@@ -110,6 +112,12 @@ def channel_matrix(
         "tests": found.tests,
         "too_few": found.too_few,
     }
+
+
+def _over_all(worth: Mapping[Any, Mapping[str, int]]) -> Iterator[tuple[None, str, int]]:
+    for of_value in worth.values():
+        for currency, units in of_value.items():
+            yield None, currency, units
 
 
 def _rank() -> Any:

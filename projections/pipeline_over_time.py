@@ -92,26 +92,34 @@ def _point(
     for (value, _), leads in counts.items():
         values[value] = values.get(value, 0) + int(leads[n])
     groups = [
-        {
-            "value": value,
-            "leads": values[value],
-            "stages": _stages(n, [value], counts, money, places),
-        }
+        {"value": value, **_standing(n, [value], counts, money, places)}
         for value in by_size(values)
         if grouped and values[value]
     ]
-    everything = list(values)
-    told = _stages(n, everything, counts, money, places)
-    worth = _worth(n, [(value, stage) for value in everything for stage in WORKED], money)
     return {
         "period": period.name,
         "at": rfc3339(at),
         "is_complete": at == period.end - 1,
-        "leads": sum(values.values()),
+        **_standing(n, list(values), counts, money, places),
+        "groups": groups,
+    }
+
+
+def _standing(
+    n: int,
+    values: Sequence[Any],
+    counts: Mapping[Cell, Integers],
+    money: Money,
+    places: Mapping[str, int],
+) -> Answer:
+    """Return where the leads of *values* stand at the *n*-th point."""
+    told = _stages(n, values, counts, money, places)
+    worth = _worth(n, [(value, stage) for value in values for stage in WORKED], money)
+    return {
+        "leads": sum(stage["leads"] for stage in told),
         "open_leads": sum(stage["leads"] for stage in told if stage["stage"] in WORKED),
         "open_amounts": amounts(worth, places),
         "stages": told,
-        "groups": groups,
     }
 
 

@@ -47,8 +47,8 @@ def test_a_channel_with_many_leads_and_few_mqls_leaks_there() -> None:
 def test_a_channel_with_few_leads_that_convert_lacks_leads() -> None:
     found = diagnose({"event": EVEN, "email": EVEN, "referral": (60, 55, 50, 45, 40, 30)})
 
-    assert [("referral", "leads", "no_leads")] == [
-        (one.channel, one.finding, one.cause) for one in found.findings
+    assert [("referral", "leads", "no_leads", "captured_to_won")] == [
+        (one.channel, one.finding, one.cause, one.compared) for one in found.findings
     ]
 
 

@@ -68,7 +68,7 @@ def _channels(console: Console, document: dict[str, Any]) -> None:
         console.print("no leads in that time")
         return
     rows = [
-        _row({"value": "all", **document, "amounts": []}),
+        _row({"value": "all", **document}),
         *(_row({**row, "value": value_text(row["value"])}) for row in document["rows"]),
     ]
     columns = [">captured", ">mql", ">sal", ">sql", ">opportunity", ">won", ">amount"]
@@ -80,6 +80,7 @@ def _channels(console: Console, document: dict[str, Any]) -> None:
             value_text(row["value"]),
             one["finding"],
             one["class"],
+            one["compared"],
             percent(one["rate"]),
             percent(one["rate_of_rest"]),
             one["lever"],
@@ -88,7 +89,7 @@ def _channels(console: Console, document: dict[str, Any]) -> None:
         for one in row["findings"]
     ]
     if found:
-        columns = ["finding", "class", ">rate", ">of the others", "what to try"]
+        columns = ["finding", "class", "compared", ">rate", ">of the others", "what to try"]
         console.print(table("beyond chance", [document["by"], *columns], found))
     else:
         console.print(

@@ -120,14 +120,18 @@ def show_pipeline(console: Console, document: dict[str, Any], by: str | None = N
     if not document["leads"]:
         console.print("no leads yet")
         return
-    columns = ["stage", ">leads", ">amount", ">median days", ">P90 days", ">stuck", ">silent for"]
+    columns = ["stage", ">leads", ">amount", ">median days in stage", ">P90"]
+    limited = any(stage["silent_limit_days"] is not None for stage in document["stages"])
+    if limited:
+        columns += [">stuck", ">silent for"]
     title = f"{document['leads']:,} leads as of {document['as_of']}"
-    rows = [_stage(stage) for stage in document["stages"]]
+    rows = [_stage(stage)[: len(columns)] for stage in document["stages"]]
     console.print(table(title, columns, rows))
     for group in document["groups"]:
         console.print()
         title = f"{by}: {value_text(group['value'])} ({group['leads']:,} leads)"
-        console.print(table(title, columns, [_stage(stage) for stage in group["stages"]]))
+        rows = [_stage(stage)[: len(columns)] for stage in group["stages"]]
+        console.print(table(title, columns, rows))
 
 
 def _stage(stage: dict[str, Any]) -> tuple[Any, ...]:
