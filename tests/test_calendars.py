@@ -10,6 +10,7 @@ import pytest
 from domain.business_time import Calendar
 from leadflow.calendars import DocumentInvalid, load_calendar, load_teams
 from tests.command_line import CommandLine, command_line, event
+from tests.pages import DOCS, run_page
 
 HOUR = 3_600_000_000
 GOOD = """
@@ -189,3 +190,7 @@ def test_tables_are_for_people(leadflow: CommandLine) -> None:
     assert "3 leads to answer: 2 attempted, 2 contacted, 1 unanswered" in speed
     assert "nobody followed up within 14 d: 0 of 0 leads, -" in often
     assert "nobody was sent a variant" in test
+
+
+def test_the_page_on_speed_is_what_happens(tmp_path: Path) -> None:
+    assert run_page(DOCS / "howto/speed.md", tmp_path) > 0
