@@ -4,7 +4,6 @@ The table ``data_dictionary`` of both databases, the comments on PostgreSQL, the
 reference and the manifests of exports are made of it.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from functools import cache
@@ -18,7 +17,7 @@ from projections.naming import LIVE, schema_of, table_of
 from projections.rows import READ_MODELS
 from projections.schema import metadata, number, text
 from projections.view_columns import VIEW_COLUMNS
-from projections.views import VIEW_COMMENTS, create_views, shown_as
+from projections.views import VIEW_COMMENTS, create_views, shown_as, view_texts
 
 NAME: Final = "data_dictionary"
 
@@ -34,6 +33,7 @@ data_dictionary = Table(
     number("is_key", "1 for a column that is part of the key, else 0"),
     number("is_personal", "1 where it tells who somebody is or how to reach them, else 0"),
     text("comment", "What it means", null=False),
+    text("definition", "The SQL that a view is made of; null for everything else"),
     comment="What every table, view and column means",
     sqlite_with_rowid=False,
 )
@@ -58,7 +58,7 @@ _MICROSECONDS: Final = " (microseconds UTC)"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the dictionary, in the order of its columns."""
+    """One row of the dictionary but for its definition, in the order of the columns."""
 
     relation: str
     n: int
@@ -114,9 +114,16 @@ def fill_dictionary(connection: Connection, which: str = LIVE) -> None:
     Tables have their comments since they were made.
     """
     names = [field.name for field in fields(Entry)]
+    queries = view_texts(connection.dialect)
     connection.execute(
         insert(table_of(data_dictionary, connection.dialect, which)),
-        [dict(zip(names, astuple(entry), strict=True)) for entry in entries()],
+        [
+            {
+                **dict(zip(names, astuple(entry), strict=True)),
+                "definition": None if entry.n else queries.get(entry.relation),
+            }
+            for entry in entries()
+        ],
     )
     schema = schema_of(connection.dialect, which)
     if schema is not None:
@@ -164,6 +171,7 @@ def _of_view(name: str, columns: list[str]) -> Iterator[Entry]:
     yield Entry(name, 0, "view", None, None, None, 0, int(personal), VIEW_COMMENTS[name])
     table = metadata.tables.get(name.removeprefix("v_"))
     keys = VIEW_KEYS.get(name, ())
+    words = shown_as(name)
     for n, column in enumerate(columns, 1):
         type_, comment = VIEW_COLUMNS.get(f"{name}.{column}") or _shown(name, table, column)
         yield Entry(
@@ -172,7 +180,7 @@ def _of_view(name: str, columns: list[str]) -> Iterator[Entry]:
             "view",
             column,
             type_,
-            _unit_of(column, type_),
+            _unit_of(column, type_, words.get(column)),
             int(column in keys),
             int(personal and column not in _NOT_PERSONAL),
             comment,
@@ -194,6 +202,8 @@ VIEW_KEYS: Final = {
     "v_sources": ("channel", "source"),
     "v_channel_matrix": ("channel",),
     "v_handoffs": ("lead_id", "n"),
+    "v_spend": ("fact_source", "fact_id"),
+    "v_economics": ("month", "campaign", "currency"),
 }
 """Columns that tell the rows of a view apart; what is not here has no key of its own."""
 
@@ -228,13 +238,11 @@ def _type_of(column: Column[Any]) -> str:
     return {str: "text", float: "float"}.get(kind, "integer")
 
 
-def _unit_of(name: str, type_: str) -> str | None:
+def _unit_of(name: str, type_: str, word: str | None = None) -> str | None:
     if type_ == "timestamp":
         return "UTC"
-    if type_ == "decimal" and re.search(r"credit", name):
-        return "parts of one"
     if type_ == "decimal":
-        return "major units of the currency"
+        return "parts of one" if word == "nano" else "major units of the currency"
     if type_ in ("integer", "float"):
         return next((unit for end, unit in _UNITS if name.endswith(end)), None)
     return None

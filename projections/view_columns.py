@@ -77,5 +77,24 @@ VIEW_COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "v_handoffs.reason": ("text", "Reason that was given"),
     "v_handoffs.next_stage": ("text", "Stage that was entered next; null while it is mql"),
     "v_handoffs.owner": ("text", "Who works the lead now"),
+    "v_spend.amount": ("decimal", "Amount; below zero it was given back"),
+    "v_spend.reported_at": ("timestamp", "When it was reported"),
+    "v_economics.month": (
+        "text",
+        "YYYY-MM, in UTC: of the day spent, of the capture, of the MQL, deal",
+    ),
+    "v_economics.campaign": (
+        "text",
+        "Campaign spent on, of the first touch, of the touch; null: none",
+    ),
+    "v_economics.currency": ("text", "ISO 4217 code of spend and revenue; null: counts of leads"),
+    "v_economics.leads": ("integer", "Leads captured, by the campaign of their first touch"),
+    "v_economics.mql": ("decimal", "Credit for MQLs, nine decimals"),
+    "v_economics.customers": (
+        "decimal",
+        "Credit for the first deal that a lead won, nine decimals",
+    ),
+    "v_economics.spend": ("decimal", "What was spent; null where nothing was"),
+    "v_economics.revenue": ("decimal", "Credit in money for deals won; null where there is none"),
 }
 """``view.column`` to type (text, integer, decimal, timestamp, boolean, float) and meaning."""

@@ -175,13 +175,57 @@ FROM (SELECT p.lead_id, p.owner, s.n, s.cycle, s.entered_at_us AS mql_us, s.rule
     AND (s.exited_at_us IS NULL OR w.at_us <= s.exited_at_us))
   WHERE s.stage = 'mql') h""",
     ),
+    "v_spend": (
+        "What marketing cost: every report that counts; refunds are below zero",
+        """
+SELECT s.day, s.channel, s.source, s.campaign, @money(s.amount_minor) AS amount, s.currency,
+  @at(s.at_us) AS reported_at, s.fact_source, s.fact_id
+FROM spend s LEFT JOIN currencies c ON c.currency = s.currency""",
+    ),
+    "v_economics": (
+        "By month and campaign: money per currency; leads and linear credit where currency is null",
+        """
+SELECT m.month, m.campaign, m.currency, m.leads, @nano(m.mql_nano) AS mql,
+  @nano(m.customers_nano) AS customers, @money(m.spend_minor) AS spend,
+  @money(m.revenue_minor) AS revenue
+FROM (SELECT e.month, e.campaign, e.currency, sum(e.leads) AS leads, sum(e.mql_nano) AS mql_nano,
+    sum(e.customers_nano) AS customers_nano, sum(e.spend_minor) AS spend_minor,
+    sum(e.revenue_minor) AS revenue_minor
+  FROM (
+    SELECT @month(p.captured_at_us) AS month, p.campaign, CAST(NULL AS TEXT) AS currency,
+      1 AS leads, 0 AS mql_nano, 0 AS customers_nano, CAST(NULL AS BIGINT) AS spend_minor,
+      CAST(NULL AS BIGINT) AS revenue_minor
+    FROM pipeline p WHERE p.captured_at_us IS NOT NULL
+    UNION ALL
+    SELECT substr(s.day, 1, 7), s.campaign, s.currency, 0, 0, 0, s.amount_minor,
+      CAST(NULL AS BIGINT)
+    FROM spend s
+    UNION ALL
+    SELECT @month(k.at_us), t.campaign, CAST(NULL AS TEXT), 0,
+      CASE WHEN k.kind = 'mql' THEN r.linear_nano ELSE 0 END,
+      CASE WHEN f.n IS NULL THEN 0 ELSE r.linear_nano END, CAST(NULL AS BIGINT),
+      CAST(NULL AS BIGINT)
+    FROM credit r JOIN conversions k ON k.lead_no = r.lead_no AND k.n = r.n
+    LEFT JOIN touches t ON t.lead_no = r.lead_no AND t.n = r.touch
+    LEFT JOIN (SELECT lead_no, min(n) AS n FROM conversions WHERE kind = 'won' GROUP BY lead_no) f
+      ON f.lead_no = k.lead_no AND f.n = k.n
+    WHERE k.kind IN ('mql', 'won')
+    UNION ALL
+    SELECT @month(k.at_us), t.campaign, k.currency, 0, 0, 0, CAST(NULL AS BIGINT), r.linear_minor
+    FROM credit r JOIN conversions k ON k.lead_no = r.lead_no AND k.n = r.n
+    LEFT JOIN touches t ON t.lead_no = r.lead_no AND t.n = r.touch
+    WHERE k.kind = 'won' AND k.amount_minor IS NOT NULL) e
+  GROUP BY e.month, e.campaign, e.currency) m
+LEFT JOIN currencies c ON c.currency = m.currency""",
+    ),
 }
 
-_WORDS: Final = re.compile(r"@(at|money|nano|bool)\(([a-z_.]+)\)")
+_WORDS: Final = re.compile(r"@(at|month|money|nano|bool)\(([a-z_.]+)\)")
 
 _SQLITE: Final = {
     "at": "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000, 'unixepoch')"
     " || printf('.%06dZ', {0} % 1000000)",
+    "month": "strftime('%Y-%m', {0} / 1000000, 'unixepoch')",
     "money": "CASE WHEN {0} IS NULL THEN NULL WHEN coalesce(c.exponent, 0) = 0 THEN CAST({0} AS"
     " TEXT) ELSE printf('%s%d.%0*d', CASE WHEN {0} < 0 THEN '-' ELSE '' END, abs({0}) / c.unit,"
     " c.exponent, abs({0}) % c.unit) END",
@@ -190,6 +234,7 @@ _SQLITE: Final = {
 }
 _POSTGRESQL: Final = {
     "at": "TIMESTAMP WITH TIME ZONE 'epoch' + {0} * INTERVAL '1 microsecond'",
+    "month": "to_char(TIMESTAMP 'epoch' + {0} * INTERVAL '1 microsecond', 'YYYY-MM')",
     "money": "round({0}::numeric / coalesce(c.unit, 1), coalesce(c.exponent, 0))",
     "nano": "round({0}::numeric / 1000000000, 9)",
     "bool": "({0} = 1)",
@@ -231,7 +276,12 @@ def create_views(connection: Connection, which: str = LIVE) -> None:
     elif which != LIVE:
         return
     for name, query in view_texts(dialect).items():
-        connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
+        create_view(connection, name, query)
+
+
+def create_view(connection: Connection, name: str, query: str) -> None:
+    """Create one view where unqualified names are found."""
+    connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
 
 
 def drop_views(connection: Connection) -> None:

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from domain.attribution import MODELS, NANO
 from domain.economics import NO_REVENUE
@@ -17,11 +19,12 @@ from domain.events import Fact
 from domain.journey import COLLAPSE_GAP, LOOKBACK
 from leadflow.policies import load_policy
 from projections import credited as roads
-from projections.costs import costs, first_day, together
+from projections.costs import SPENT_BY, costs, first_day, together
 from projections.credit import STORED, attribution
 from projections.credited import NoPeriod, Touched, UnknownSource, credited
 from projections.economics import NO_CHURN, Overhead, Terms, compare, economics
 from projections.runner import Runner
+from projections.schema import SCHEMA
 from projections.sources import summary
 from tests.projections_kit import DAY, HOUR, START, Log, fact, read_model_database
 
@@ -30,11 +33,11 @@ SPRING = {"channel": "paid_search", "source": "google", "campaign": "spring"}
 NEWS = {"channel": "email", "source": "news", "campaign": "news"}
 
 
-def spent(day: int, amount: int, currency: str = "EUR", at: int = 0, **where: str) -> Fact:
-    """Return a report of spend on a day after START, reported *at* or on that day."""
+def spent(day: int, amount: int, currency: str = "EUR", **where: str) -> Fact:
+    """Return a report, on a day after START, of what was spent on it."""
     said = first_day(START + day * DAY)
     return fact(
-        "spend.recorded", at or day * DAY, None, day=said, amount=amount, currency=currency, **where
+        "spend.recorded", day * DAY, None, day=said, amount=amount, currency=currency, **where
     )
 
 
@@ -94,6 +97,7 @@ def by_value(document: dict[str, Any]) -> dict[Any, dict[str, Any]]:
 
 
 def money(row: dict[str, Any], currency: str = "EUR") -> dict[str, Any]:
+    found: dict[str, Any]
     (found,) = [one for one in row["money"] if one["currency"] == currency]
     return found
 
@@ -187,9 +191,9 @@ def test_a_customer_is_new_once_and_a_deal_counts_each_time(connection: Connecti
 
 
 def test_a_lag_sets_customers_against_the_spend_before_them(connection: Connection) -> None:
-    period = {"since": START + 28 * DAY, "until": START + 50 * DAY}
-    now = economics(connection, "first", "campaign", Terms(**period))
-    lagged = economics(connection, "first", "campaign", Terms(**period, lag=28 * DAY))
+    period = Terms(since=START + 28 * DAY, until=START + 50 * DAY)
+    now = economics(connection, "first", "campaign", period)
+    lagged = economics(connection, "first", "campaign", replace(period, lag=28 * DAY))
 
     assert ("60.00", "30.00") == _cost(now)
     assert ("60.00", "50.00") == _cost(lagged)
@@ -311,7 +315,7 @@ def told(history: tuple[list[Any], list[Any]]) -> Engine:
 
 
 @settings(max_examples=25)
-@given(histories, st.sampled_from(STORED), st.sampled_from(roads.SPENT_BY), _bound, _bound)
+@given(histories, st.sampled_from(STORED), st.sampled_from(SPENT_BY), _bound, _bound)
 def test_credit_that_is_kept_is_the_credit_that_is_computed(
     history: Any, model: str, by: str, start: int | None, end: int | None
 ) -> None:
@@ -335,7 +339,7 @@ def test_credit_that_is_kept_is_the_credit_that_is_computed(
 
 
 @settings(max_examples=25)
-@given(histories, st.sampled_from(sorted(MODELS)), st.sampled_from(roads.SPENT_BY), _bound, _bound)
+@given(histories, st.sampled_from(sorted(MODELS)), st.sampled_from(SPENT_BY), _bound, _bound)
 def test_rows_and_what_is_in_none_are_all_there_was(
     history: Any, model: str, by: str, start: int | None, end: int | None
 ) -> None:
@@ -393,3 +397,59 @@ def test_credit_to_a_touch_that_names_nothing_is_not_credit_to_nobody() -> None:
         found = credited(connection, "linear", "campaign")
 
     assert ({"EUR": 5}, {"EUR": 7}) == (found[Touched(None)].revenue, found[None].revenue)
+
+
+# --- SQL ----------------------------------------------------------------------------------------
+
+
+def sql(connection: Connection, query: str) -> list[dict[str, Any]]:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
+    return [dict(row) for row in connection.execute(text(query)).mappings()]
+
+
+def test_the_view_of_spend_shows_every_report(connection: Connection) -> None:
+    rows = sql(connection, "SELECT * FROM v_spend WHERE campaign = 'news' ORDER BY day, amount")
+
+    assert [("EUR", "50.00"), ("EUR", "-10.00"), ("USD", "7.00")] == [
+        (row["currency"], str(row["amount"])) for row in rows
+    ]
+    assert first_day(START) == rows[0]["day"]
+
+
+def test_the_view_of_economics_is_what_the_question_answers_per_month(
+    connection: Connection,
+) -> None:
+    found: dict[Any, dict[str, Any]] = {}
+    for row in sql(connection, "SELECT * FROM v_economics"):
+        of_month = found.setdefault(
+            (row["month"], row["campaign"]), {"leads": 0, "mql": 0, "customers": 0}
+        )
+        for name in ("leads", "mql", "customers"):
+            of_month[name] += Decimal(str(row[name]))
+        if row["currency"] is not None:
+            shown = {name: row[name] and str(row[name]) for name in ("spend", "revenue")}
+            of_month[row["currency"]] = shown
+    months = ["2024-10", "2024-11", "2024-12"]
+    starts = [
+        int(datetime.fromisoformat(f"{month}-01T00:00:00Z").timestamp()) * 1_000_000
+        for month in months
+    ]
+    asked: dict[Any, dict[str, Any]] = {}
+    for (month, since), until in zip(zip(months, starts, strict=True), starts[1:], strict=False):
+        document = economics(connection, "linear", "campaign", Terms(since=since, until=until))
+        for row in document["rows"]:
+            if row["value"] is not None:
+                counts = {name: Decimal(row[name]) for name in ("leads", "mql", "customers")}
+                asked[month, row["value"]] = counts | {
+                    one["currency"]: {"spend": one["spend"], "revenue": one["revenue"]}
+                    for one in row["money"]
+                }
+    for key, said in asked.items():
+        for name in ("leads", "mql", "customers"):
+            assert found.get(key, {}).get(name, 0) == said[name], (key, name)
+        for currency in set(said) - {"leads", "mql", "customers"}:
+            view = found[key].get(currency, {"spend": None, "revenue": None})
+            assert view["spend"] == said[currency]["spend"], key
+            assert (view["revenue"] or "0.00") == (said[currency]["revenue"] or "0.00"), key
+    assert {campaign for _, campaign in found} - {None} == {campaign for _, campaign in asked}

@@ -51,6 +51,8 @@ def history() -> Log:
                     "deal.won", 10 * DAY, who, opportunity=f"o\t{n}", amount=-5 - n, currency="JPY"
                 )
             )
+    cost = {"day": "2024-10-05", "campaign": "c", "amount": 120, "currency": "EUR"}
+    log.arrive(fact("spend.recorded", DAY, None, **cost))
     return log
 
 
