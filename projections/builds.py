@@ -137,7 +137,7 @@ class Build:
                 .returning(table.c.next_lead_no)
             ).scalar()
         if following is None:
-            raise Superseded(_SUPERSEDED)
+            raise Superseded(SUPERSEDED)
         return int(following) - count
 
     def marking(
@@ -158,16 +158,16 @@ class Build:
         def mark(execute: Execute) -> None:
             # the row stays locked up to the commit, and nobody can take the build over meanwhile
             if not execute(hold, (SET, self.name)):
-                raise Superseded(_SUPERSEDED)
+                raise Superseded(SUPERSEDED)
             for stream, length in lengths.items():
                 execute(count, (length, stream))
             if not execute(done, (events, leads, now_us, part)):
-                raise Superseded(_SUPERSEDED)
+                raise Superseded(SUPERSEDED)
 
         return mark
 
 
-_SUPERSEDED: Final = (
+SUPERSEDED: Final = (
     "another rebuild has taken this one over: it goes on with what is filled, and this one ends"
 )
 

@@ -24,7 +24,7 @@ from sqlalchemy import Engine
 from domain.book import Rules
 from projections import builds
 from projections.apart import OpenHistory, fill
-from projections.builds import Build, Standing
+from projections.builds import SUPERSEDED, Build, Standing
 from projections.compare import Compared, Difference, alike, compare
 from projections.digest import digests, snapshot
 from projections.history import History
@@ -155,6 +155,34 @@ class _Rebuild:
     ) -> RebuildReport:
         """Take all steps."""
         build, in_force = self._begin(part, resume=resume)
+        try:
+            return self._take_steps(
+                build,
+                in_force,
+                on_progress,
+                workers,
+                open_history,
+                keep_old=keep_old,
+                accept_differences=accept_differences,
+            )
+        except Exception as error:
+            # what was taken over may be live or gone by now, and fails in as many ways
+            found = writer(self.engine, NEW).checkpoint()
+            if found is None or found.build != build.name:
+                raise Superseded(SUPERSEDED) from error
+            raise
+
+    def _take_steps(
+        self,
+        build: Build,
+        in_force: Rules,
+        on_progress: Progress,
+        workers: int,
+        open_history: OpenHistory | None,
+        *,
+        keep_old: bool,
+        accept_differences: bool,
+    ) -> RebuildReport:
         self.on_step("fill")
         before = build.standing()
         events = before.events
@@ -168,11 +196,12 @@ class _Rebuild:
         runner = self._runner(NEW)
         # no further than the live set: they are compared where it stands
         live = writer(self.engine).checkpoint()
-        compared, at, reasons = None, None, self._why_different(live, in_force)
+        compared, at = None, None
+        reasons, explained = self._why_different(live, in_force)
         if live is not None and self._can_compare(live, build.position):
             self.on_step("compare")
             compared, at = self._compare(runner, live)
-        unexplained = compared is not None and compared.rows and not reasons
+        unexplained = compared is not None and bool(compared.rows) and not explained
         if not unexplained or accept_differences:
             if unexplained:
                 reasons.append("differences were accepted")
@@ -223,7 +252,7 @@ class _Rebuild:
         new = writer(self.engine, NEW)
         found = new.checkpoint()
         if found is None or found.build != build.name:
-            raise Superseded("another rebuild has taken this one over")
+            raise Superseded(SUPERSEDED)
         if found.position < build.position:
             new.set_checkpoint(
                 Checkpoint(
@@ -238,19 +267,22 @@ class _Rebuild:
     def _runner(self, which: str) -> Runner:
         return Runner(self.engine, self.history, self.rules(), reread=self.rules, which=which)
 
-    def _why_different(self, live: Checkpoint | None, in_force: Rules) -> list[str]:
-        """Return what explains differences from the live set."""
+    def _why_different(self, live: Checkpoint | None, in_force: Rules) -> tuple[list[str], bool]:
+        """Return what explains other rows than the live ones, and whether that holds for all.
+
+        Another version explains the rows of that read model alone, which are not compared.
+        """
         if live is None or not live.position:
-            return ["there were no rows before"]
-        reasons = []
-        if live.version != VERSION:
-            reasons.append(f"the read models were of version {live.version}")
-        if live.policy not in ("", policy_before(in_force)):
+            return ["there were no rows before"], True
+        changed = set(VERSION.split()) ^ set(live.version.split())
+        reasons = [f"other versions: {', '.join(sorted(changed))}"] if changed else []
+        is_other_policy = live.policy not in ("", policy_before(in_force))
+        if is_other_policy:
             reasons.append(
                 f"they were made under policy {live.policy}, now {policy_before(in_force)} is in"
                 " force before the first published one"
             )
-        return reasons
+        return reasons, is_other_policy
 
     def _can_compare(self, live: Checkpoint, position: int) -> bool:
         """Return whether there is a position that both sets can be brought to."""
@@ -289,7 +321,12 @@ class _Rebuild:
         self.on_step("switch")
         drop(self.engine, OLD)
         for attempt in stamina.retry_context(
-            on=(Behind, Busy), attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
+            on=(Behind, Busy),
+            attempts=None,
+            timeout=None,
+            wait_initial=0.05,
+            wait_max=2.0,
+            wait_jitter=0.2,
         ):
             with attempt:
                 runner.catch_up()
@@ -335,7 +372,7 @@ def roll_back(
         Runner(engine, history, rules(), reread=rules, which=OLD).catch_up()
     drop(engine, NEW)
     for attempt in stamina.retry_context(
-        on=Busy, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
+        on=Busy, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0, wait_jitter=0.2
     ):
         with attempt:
             return switch(engine, live_becomes=NEW, becomes_live=OLD)

@@ -29,6 +29,7 @@ from projections.builds import forget
 from projections.dictionary import fill_dictionary
 from projections.grants import carry_grants, grant_roles
 from projections.naming import LIVE, NEW, schema_of, table_of, tables_of
+from projections.renewal import renew
 from projections.schema import checkpoints, currencies, is_postgresql, metadata, stage_order
 from projections.views import create_views, drop_views
 from projections.writer import SET, Checkpoint, Superseded, checkpoint_in
@@ -65,6 +66,9 @@ def create(engine: Engine, which: str = LIVE) -> None:
             connection.execute(CreateSchema(schema, if_not_exists=True))
         made = table_of(checkpoints, dialect, which)
         if inspect(connection).has_table(made.name, schema=schema):
+            found = checkpoint_of(connection, which)
+            if which == LIVE and found is not None and found.version == VERSION:
+                renew(connection)
             return
         tables_of(dialect, which).create_all(connection)
         for table, rows in (
@@ -167,7 +171,7 @@ def _take_over(connection: Connection) -> None:
     views = inspector.get_view_names(schema)
     tables = inspector.get_table_names(schema)
     names = ", ".join(f'"{schema}"."{name}"' for name in (*sorted(views), *sorted(tables)))
-    connection.execute(text("SET LOCAL statement_timeout = 700"))
+    connection.execute(text("SET LOCAL statement_timeout = 250"))
     try:
         _lock(connection)
         if names:

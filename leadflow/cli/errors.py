@@ -14,6 +14,7 @@ EXPECTED: Final = {
     "leadflow.export_facts": ("PersonalDataRefused",),
     "leadflow.export_files": ("ColumnsMissing", "ExportRefused"),
     "leadflow.files": ("FileUnreadable", "Stopped"),
+    "leadflow.fold_spark": ("SparkMissing",),
     "leadflow.importer.mapping": ("MapError",),
     "leadflow.importer.rows": ("CsvError",),
     "leadflow.lead_keys": ("KeyUnclear",),
@@ -28,9 +29,11 @@ EXPECTED: Final = {
     "leadflow.store": ("UnknownDatabase",),
     "leadflow.store.codec": ("UnknownTopic",),
     "leadflow.targets": ("TargetsInvalid",),
-    "projections.apart": ("WorkerFailed",),
     "projections.grants": ("RolesRefused",),
+    "projections.rebuild": ("NoOldSet", "NothingToResume"),
     "projections.runner": ("NotReady",),
+    "projections.workers": ("WorkerFailed",),
+    "projections.writer": ("Superseded",),
     "sqlalchemy.exc": ("DatabaseError",),
 }
 """Modules, and their errors that say themselves what to do. Looked up by name, so that finding

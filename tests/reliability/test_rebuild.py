@@ -1,0 +1,276 @@
+"""A rebuild goes on where it was ended, and puts nothing live that it cannot answer for."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from domain.policy import Policy
+from leadflow.policies import load_policy
+from projections import builds
+from projections.naming import LIVE, NEW, OLD
+from projections.rebuild import NoOldSet, NothingToResume, RebuildReport, rebuild, roll_back, sets
+from projections.runner import Runner
+from projections.schema import SCHEMA
+from projections.setup import VERSION, create, drop
+from projections.writer import Superseded, writer
+from tests.projections_kit import DAY, HOUR, Log, fact, person, read_model_database
+
+POLICY = load_policy()
+PART = 12
+
+
+class Ended(Exception):
+    """Ends a rebuild as a kill would: nothing is tidied up after it."""
+
+
+def history() -> Log:
+    """Return a log with merges, in several parts."""
+    log = Log(POLICY)
+    for n in range(14):
+        who = f"p{n}@example.com"
+        log.arrive(fact("page.viewed", n * HOUR, person(anonymous_id=f"v{n}")))
+        log.arrive(fact("demo.requested", n * HOUR + DAY, who))
+        if n % 3 == 0:
+            both = person(email=who, anonymous_id=f"v{n}")
+            log.arrive(fact("form.submitted", n * HOUR + 2 * DAY, both, kind="contact"))
+    return log
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def runner(engine: Engine) -> Runner:
+    runner = Runner(engine, history(), POLICY)
+    runner.create()
+    runner.catch_up()
+    return runner
+
+
+def rules() -> Policy:
+    return POLICY
+
+
+def again(runner: Runner, **options: Any) -> RebuildReport:
+    return rebuild(runner.engine, runner.history, rules, part=PART, **options)
+
+
+def expected(log: Any) -> dict[str, str]:
+    other = Runner(read_model_database(), log, POLICY)
+    other.catch_up()
+    return other.digest()
+
+
+def end_at(step: str) -> Callable[[str], None]:
+    def told(reached: str) -> None:
+        if reached == step:
+            raise Ended
+
+    return told
+
+
+def table(runner: Runner, name: str, which: str = LIVE) -> str:
+    if runner.engine.dialect.name == "postgresql":
+        return f"{SCHEMA}{which}.{name}"
+    return f"{name}{which}"
+
+
+def change(runner: Runner, statement: str) -> None:
+    with runner.engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def filled(runner: Runner, parts: int) -> None:
+    """Fill so many parts, and end."""
+    left = parts
+
+    def told(_events: int) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Ended
+
+    with pytest.raises(Ended):
+        again(runner, on_progress=told)
+
+
+def test_parts_that_are_done_are_not_filled_again(runner: Runner) -> None:
+    filled(runner, 2)
+    runner.history.arrive(fact("page.viewed", 9 * DAY, "late@example.com"))  # type: ignore[attr-defined]  # a Log
+
+    report = again(runner)
+
+    assert 2 == report.resumed < report.parts
+    assert report.switched
+    assert expected(runner.history) == runner.digest()
+
+
+def test_merges_since_the_beginning_change_no_part_that_is_done(runner: Runner) -> None:
+    filled(runner, 3)
+    for n in range(14):
+        both = person(email=f"p{n}@example.com", anonymous_id=f"v{n}")
+        runner.history.arrive(fact("form.submitted", 9 * DAY + n, both))  # type: ignore[attr-defined]  # a Log
+
+    assert 3 == again(runner).resumed
+    assert expected(runner.history) == runner.digest()
+
+
+@pytest.mark.parametrize("step", ["fill", "catch up", "compare", "switch"])
+def test_a_rebuild_that_ends_at_any_step_leaves_what_was_live_and_can_be_gone_on_with(
+    runner: Runner, step: str
+) -> None:
+    before = runner.digest()
+    with pytest.raises(Ended):
+        again(runner, on_step=end_at(step))
+    assert before == runner.digest()
+
+    report = again(runner, resume=True)
+
+    assert (report.parts if step != "fill" else 0) == report.resumed
+    assert before == runner.digest() == report.after
+
+
+def test_a_rebuild_that_is_taken_over_ends_and_changes_nothing_any_more(runner: Runner) -> None:
+    reports: list[RebuildReport] = []
+
+    def take_over(_events: int) -> None:
+        if not reports:
+            reports.append(again(runner))
+
+    with pytest.raises(Superseded, match="taken this one over"):
+        again(runner, on_progress=take_over)
+
+    assert reports[0].switched
+    assert expected(runner.history) == runner.digest()
+
+
+def test_a_runner_does_not_mix_the_numbers_of_two_sets(runner: Runner) -> None:
+    """Another set at the same position is another set: its leads have other numbers."""
+    before = writer(runner.engine).checkpoint()
+    again(runner)
+    after = writer(runner.engine).checkpoint()
+    assert before is not None
+    assert after is not None
+    assert before.position == after.position
+    assert before.build != after.build
+
+    for n in range(14):
+        runner.history.arrive(fact("page.viewed", 9 * DAY, f"p{n}@example.com"))  # type: ignore[attr-defined]  # a Log
+    runner.catch_up()
+
+    assert expected(runner.history) == runner.digest()
+
+
+def test_rows_that_nothing_explains_stop_the_switch_and_show_no_personal_value(
+    runner: Runner,
+) -> None:
+    change(runner, f"UPDATE {table(runner, 'people')} SET email = 'wrong@example.com'")
+    before = runner.digest()
+
+    report = again(runner)
+
+    assert (False, ["people"], []) == (report.switched, report.differences, report.reasons)
+    assert before == runner.digest()
+    assert "example.com" not in str(report.rows)
+    assert {"email": "(17 characters)"} == report.rows["people"][0].live
+    assert sets(runner.engine).new is not None
+    assert again(runner, accept_differences=True).switched
+    assert expected(runner.history) == runner.digest()
+
+
+def test_another_policy_or_version_explains_what_differs(runner: Runner) -> None:
+    change(runner, f"UPDATE {table(runner, 'touches')} SET channel = 'x'")
+    change(runner, f"UPDATE {table(runner, 'pipeline')} SET owner = 'x'")
+    change(runner, f"UPDATE {table(runner, 'checkpoints')} SET policy = 'other@1'")
+    report = again(runner)
+    assert report.switched
+    assert "other@1" in report.reasons[0]
+    assert "pipeline" in (report.differences or [])
+
+    older = VERSION.replace("pipeline@", "pipeline@0")
+    change(runner, f"UPDATE {table(runner, 'pipeline')} SET owner = 'x'")
+    change(runner, f"UPDATE {table(runner, 'checkpoints')} SET version = '{older}'")
+    report = again(runner)
+    assert report.switched
+    assert "pipeline" in report.reasons[0]
+    assert [] == report.differences
+    assert expected(runner.history) == runner.digest()
+
+
+def test_a_read_model_of_the_same_version_has_to_stay_what_it_was(runner: Runner) -> None:
+    older = VERSION.replace("pipeline@", "pipeline@0")
+    change(runner, f"UPDATE {table(runner, 'checkpoints')} SET version = '{older}'")
+    change(runner, f"UPDATE {table(runner, 'stages')} SET rule = 'x'")
+
+    report = again(runner)
+
+    assert (["stages"], False) == (report.differences, report.switched)
+
+
+def test_going_back_brings_the_old_set_to_where_the_log_is(runner: Runner) -> None:
+    again(runner)
+    runner.history.arrive(fact("page.viewed", 9 * DAY, "late@example.com"))  # type: ignore[attr-defined]  # a Log
+
+    roll_back(runner.engine, runner.history, rules)
+
+    assert 0 == runner.lag()
+    assert expected(runner.history) == runner.digest()
+    with pytest.raises(NoOldSet, match="no set to go back to"):
+        roll_back(runner.engine)
+
+
+def test_without_the_old_set_there_is_no_going_back(runner: Runner) -> None:
+    again(runner, keep_old=False)
+
+    assert sets(runner.engine).old is None
+
+
+def test_how_far_a_rebuild_is_can_be_told(runner: Runner) -> None:
+    assert sets(runner.engine).build is None
+    filled(runner, 2)
+
+    standing = sets(runner.engine).build
+
+    assert standing is not None
+    assert 2 == standing.parts_done < standing.parts
+    assert 0 < standing.events < len(runner.history.rows)  # type: ignore[attr-defined]  # a Log
+    again(runner)
+    assert sets(runner.engine).build is None
+
+
+def test_there_is_nothing_to_resume_without_a_build_of_this_version_and_policy(
+    runner: Runner,
+) -> None:
+    with pytest.raises(NothingToResume):
+        again(runner, resume=True)
+    filled(runner, 1)
+    change(runner, f"UPDATE {table(runner, 'checkpoints', NEW)} SET version = 'pipeline@0'")
+    with pytest.raises(NothingToResume):
+        again(runner, resume=True)
+
+    assert 0 == again(runner).resumed
+
+
+def test_a_fresh_rebuild_forgets_what_was_begun(runner: Runner) -> None:
+    filled(runner, 2)
+
+    assert 0 == again(runner, resume=False).resumed
+
+
+def test_a_set_without_a_build_is_begun_anew(runner: Runner) -> None:
+    create(runner.engine, NEW)
+
+    assert builds.standing(runner.engine) is None
+    assert again(runner).switched
+
+
+def test_the_live_set_cannot_be_dropped(runner: Runner) -> None:
+    with pytest.raises(ValueError, match="switched, not dropped"):
+        drop(runner.engine, LIVE)
+    drop(runner.engine, OLD)
