@@ -154,7 +154,7 @@ def pyarrow() -> Any:
     """Return pyarrow with its writers. Raises ColumnsMissing."""
     try:
         import pyarrow as pa
-        import pyarrow.csv
+        import pyarrow.compute
         import pyarrow.ipc
         import pyarrow.parquet
     except ImportError:

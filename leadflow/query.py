@@ -33,6 +33,10 @@ LIMIT: Final = 1_000
 TIMEOUT: Final = 30.0
 """Seconds until a statement is stopped."""
 
+RENEW: Final = (
+    "`leadflow init` brings the views of a newer leadflow, `leadflow rebuild` its tables, too"
+)
+
 _READS: Final = ("SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW")
 _STEPS: Final = 10_000
 """Instructions of SQLite between two looks at the clock: less than a millisecond."""
@@ -343,6 +347,8 @@ def _at_in(place: int | None, sql: str) -> str:
 
 def _unknown(kind: str, name: str, sql: str, place: int | None) -> QueryInvalid:
     bare = name.rpartition(".")[2]
+    if kind == "table" and bare in relations():
+        return QueryInvalid(f"{bare} is not in this database yet: {RENEW}")
     if kind == "table":
         candidates = list(relations())
         hint = "; leadflow query --list shows all"

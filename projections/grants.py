@@ -106,12 +106,17 @@ def carry_grants(connection: Connection, live: str, new: str) -> None:
     """
     if connection.dialect.name != "postgresql":
         return
-    for statement in list(_carried(connection, live, new)):
+    for _, statement in list(_carried(connection, live, new)):
         connection.exec_driver_sql(statement)
     grant_roles(connection, new)
 
 
-def _carried(connection: Connection, live: str, new: str) -> Iterator[str]:
+def grants_in(connection: Connection, schema: str) -> list[tuple[str | None, str]]:
+    """Return what was granted in *schema*: the relation, None for the schema, and the statement."""
+    return list(_carried(connection, schema, schema))
+
+
+def _carried(connection: Connection, live: str, new: str) -> Iterator[tuple[str | None, str]]:
     """Yield the statements that grant anew what somebody else than the owner was granted."""
     for relation, column, privilege, grantee, is_grantable in connection.execute(
         text(_GRANTS), {"live": live, "new": new}
@@ -123,7 +128,8 @@ def _carried(connection: Connection, live: str, new: str) -> Iterator[str]:
         columns = "" if column is None else f" ({_quoted(connection, column)})"
         to = "PUBLIC" if grantee is None else _quoted(connection, grantee)
         option = " WITH GRANT OPTION" if is_grantable else ""
-        yield f"GRANT {privilege}{columns} ON {on} TO {to}{option}".replace("%", "%%")
+        statement = f"GRANT {privilege}{columns} ON {on} TO {to}{option}"
+        yield relation, statement.replace("%", "%%")
 
 
 _GRANTS: Final = """

@@ -12,6 +12,7 @@ from leadflow.cli import (
     duplicates,
     economics,
     experiments,
+    export,
     forecast,
     funnel,
     handoffs,
@@ -117,6 +118,7 @@ maintain.register(app)
 policies.register(app)
 win.register(app)
 query.register(app)
+export.register(app)
 stages.register(app)
 sales.register(app)
 forecast.register(app)
