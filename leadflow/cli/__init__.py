@@ -13,6 +13,7 @@ from leadflow.cli import (
     economics,
     experiments,
     export,
+    fold,
     forecast,
     funnel,
     handoffs,
@@ -115,6 +116,7 @@ people.register(app)
 duplicates.register(app)
 letters.register(app)
 maintain.register(app)
+fold.register(app)
 policies.register(app)
 win.register(app)
 query.register(app)
