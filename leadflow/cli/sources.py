@@ -122,7 +122,7 @@ def show_unmatched(console: Console, unmatched: dict[str, Any], by: str) -> None
     if unmatched.get("reason"):
         console.print(f"  {unmatched['reason']}", markup=False)
     for one in unmatched.get("values", ())[:_MOST]:
-        what = f"names no {by}" if one["value"] is None else f"{one['value']}: no lead came from it"
+        what = f"names no {by}" if one["value"] is None else f"{one['value']}: no lead first came from it"
         console.print(f"  {amounts_text(one['spend'])} {what}", markup=False)
 
 
