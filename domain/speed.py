@@ -13,7 +13,7 @@ From the start on
 - **qualification**: the first ``lead.qualified``, or entry into ``sql`` or further,
 
 and the way to the attempt has three parts that add up to it: **system** until the lead has an
-owner, **queue** until it is accepted, **human** until the attempt. Who calls before anybody was
+owner, **queue** until a person accepts it, **human** until the attempt. Who calls before anybody was
 assigned, or before accepting, has done both by calling; who accepts unassigned takes the lead.
 
 An attempt while the lead is only captured or an MQO, and has not asked, is **premature**: it is
@@ -178,9 +178,7 @@ def _response(
     tried = None if first is None else first[0].at
     owned = _owner_at(facts, began) is not None
     named = [fact.at for fact, of in window if fact.type == "lead.assigned" and of is not None]
-    accepted = _first(
-        max(fact.at, began) for fact, _ in own if fact.type == "lead.accepted" and fact.at <= end
-    )
+    accepted = _first(max(fact.at, began) for fact, _ in own if _accepts(fact) and fact.at <= end)
     assigned = _first([began if owned else None, *named, accepted, tried])
     qualified = [fact.at for fact, _ in window if _qualifies(fact)]
     qualified += [one.at for one in entries if one.stage in QUALIFIED and began <= one.at <= end]
@@ -203,6 +201,10 @@ def _response(
 
 def _asks(fact: Fact) -> bool:
     return fact.type in INTENT and fact.actor in PERSON
+
+
+def _accepts(fact: Fact) -> bool:
+    return fact.type == "lead.accepted" and fact.actor != "machine"
 
 
 def _qualifies(fact: Fact) -> bool:

@@ -30,6 +30,7 @@ STARTS: Final = (ASKED, MQL, SQL)
 """What starts a clock, by the code in `Clocks.start`."""
 
 _ASSIGNING: Final = ("lead.assigned", "lead.unassigned")
+_PROGRAMMES: Final = ("email.sent", "sms.sent")
 _TYPES: Final = frozenset(
     {
         *CHANNEL_OF,
@@ -200,7 +201,7 @@ def _act_bits(type_: str, actor: str, direction: str | None, outcome: str | None
         | _CONTACT * is_contact(type_, actor, outcome)
         | _QUALIFY * (type_ == "lead.qualified" and actor != "machine")
         | _ASSIGN * (type_ == "lead.assigned")
-        | _ACCEPT * (type_ == "lead.accepted")
+        | _ACCEPT * (type_ == "lead.accepted" and actor != "machine")
     )
 
 
@@ -247,8 +248,12 @@ def _activities(connection: Connection) -> Columns:
             act.owner,
             act.actor_id,
         )
-        # most mails are a machine's and say nothing here; who assigns may be one
-        .where(act.type.in_(_TYPES), or_(act.actor != "machine", act.type.in_(_ASSIGNING)))
+        # most mails are a programme's and say nothing here; who assigns may be a machine
+        .where(
+            act.type.in_(_TYPES),
+            or_(act.actor != "machine", act.type.in_(_ASSIGNING)),
+            or_(act.actor == "rep", act.type.not_in(_PROGRAMMES)),
+        )
         .order_by(act.lead_no, act.n)
     )
     text = {"type", "actor", "direction", "outcome", "owner", "actor_id"}

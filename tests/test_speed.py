@@ -182,6 +182,8 @@ _TYPES = [
     ("lead.assigned", {"owner": "rep-2"}),
     ("lead.unassigned", {}),
     ("lead.accepted", {"actor": "rep"}),
+    ("lead.accepted", {"actor": "machine"}),
+    ("sms.sent", {"actor": "unknown"}),
     ("lead.qualified", {"actor": "rep"}),
     ("qualification.answered", {"criterion": "need", "value": "x", "satisfied": True}),
     ("qualification.answered", {"criterion": "budget", "value": 1, "satisfied": True}),
@@ -283,7 +285,7 @@ def by_lead(facts: list[Fact], as_of: int) -> dict[tuple[str, int], Response]:
     return found
 
 
-@settings(max_examples=120)
+@settings(max_examples=70)
 @given(acts)
 def test_all_leads_at_once_are_told_what_each_lead_is(chosen: list[Any]) -> None:
     facts = made(chosen)

@@ -65,7 +65,7 @@ def test_who_was_captured_lately_is_not_yet_left_alone() -> None:
     assert not followed_up(late, START + 20 * DAY)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(acts, st.booleans(), st.integers(0, 12))
 def test_all_leads_at_once_add_up_to_each_lead(
     chosen: list[Any], with_automated: bool, hours: int

@@ -160,9 +160,9 @@ def _ratio(document: dict[str, Any]) -> str:
 
 def _besides(console: Console, document: dict[str, Any]) -> None:
     told = [
-        (document["machine_acts"], "acts of machines do not count"),
-        (document["in_two_variants"], "leads were sent several variants, and count for the first"),
-        (document["without_variant"], "leads were sent mails that name no variant"),
+        (document["machine_acts"], "by machines: opens, clicks and the like that do not count"),
+        (document["in_two_variants"], "of the leads got several variants and count for the first"),
+        (document["without_variant"], "more got mails that name no variant"),
     ]
     for number, words in told:
         if number:
