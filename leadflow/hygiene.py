@@ -24,12 +24,15 @@ def hygiene(
     as_of: int | None = None,
     show: str | None = None,
     limit: int = 100,
+    duplicates: bool = True,
 ) -> dict[str, Any]:
     """Return the document of `leadflow hygiene`.
 
     Leads are duplicates of each other where `leadflow duplicates list` gives them *min_score* or
     more and nobody has dismissed it. *show* is one of `projections.hygiene.LISTS`; *limit* how
-    many leads of it. *as_of* is the instant of the read models, microseconds UTC.
+    many leads of it. *as_of* is the instant of the read models, microseconds UTC. Without
+    *duplicates* these are null: of 100,000 leads the search takes most of a minute, and all else
+    two seconds.
 
     Raises ValueError for another *show*, and for a field that cannot be required.
     """
@@ -38,6 +41,8 @@ def hygiene(
     document = of_read_models(
         connection, required, stale_after=stale_after, as_of=as_of, show=show, limit=limit
     )
+    if not duplicates and show != "duplicate":
+        return document | {"duplicates": None}
     groups = _duplicates(app, connection, min_score)
     leads = document["leads"]
     share = duplicate_share(leads, groups)

@@ -232,6 +232,8 @@ def test_the_figures_and_the_leads_behind_them(leadflow: CommandLine) -> None:
 def test_people_read_a_table(leadflow: CommandLine) -> None:
     shown = leadflow("hygiene", "--required", "email", "--stale", "10000d").stdout
     assert "100.0 %" in shown
+    assert "duplicates" in shown
+    assert "duplicates" not in leadflow("hygiene", "--no-duplicates").stdout
     assert "Next: leadflow hygiene --list incomplete" in shown
     assert "no lead is stale" in leadflow("hygiene", "--list", "stale", "--stale", "10000d").stdout
     assert "lacks" in leadflow("hygiene", "--list", "bounced").stdout

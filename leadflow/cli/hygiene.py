@@ -54,6 +54,12 @@ def hygiene(
             help="List the leads behind a figure: duplicate, incomplete, stale, bounced, untagged.",
         ),
     ] = None,
+    duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--duplicates/--no-duplicates", help="Search for duplicates, which takes the longest."
+        ),
+    ] = True,
     limit: Annotated[int, typer.Option(min=1, help="Leads of the list at most.")] = 100,
     as_of: AsOf = None,
     known_at: KnownAt = None,
@@ -80,6 +86,7 @@ def hygiene(
             as_of=as_of,
             show=show,
             limit=limit,
+            duplicates=duplicates,
         )
     answer(document, as_json, lambda console: _hygiene(console, document, show))
 
@@ -93,7 +100,11 @@ def _hygiene(console: Console, document: dict[str, Any], show: str | None) -> No
     same, full = document["duplicates"], document["completeness"]
     old, mail, bare = document["staleness"], document["bounces"], document["untagged"]
     rows = [
-        ("duplicates", percent(same["rate"]), f"{leads:,} leads, {same['clusters']:,} people"),
+        *(
+            [("duplicates", percent(same["rate"]), f"{leads:,} leads, {same['clusters']:,} people")]
+            if same
+            else []
+        ),
         ("completeness", percent(full["rate"]), f"{full['incomplete']:,} leads lack something"),
         *(
             (f"  {one['field']}", percent(one["rate"]), f"{one['filled']:,} leads")
