@@ -9,19 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, insert
 
+from domain.calibration import ONE
 from domain.counts import DAY
+from domain.months import month_of
 from domain.recycling import Recycling, recyclings
 from domain.stages import MQL, OPPORTUNITY, RANK, SQL, WON
 from leadflow.policies import load_policy
 from projections.activities import activities
+from projections.hygiene import hygiene
 from projections.pipeline import UnknownDimension, pipeline
 from projections.recycled import outcomes, recycled
 from projections.runner import Runner
+from projections.sales_forecast import Months, forecast
 from projections.schema import read_models
 from projections.source_mix import EFFORT, effort, read_leads, source_mix
 from projections.stages import stages
+from projections.velocity import velocity
+from projections.win_rate import win_rate
 from tests.command_line import CommandLine, command_line
-from tests.projections_kit import Log, fact, read_model_database
+from tests.projections_kit import START, Log, fact, read_model_database
 
 YEAR = 365 * DAY
 
@@ -235,6 +241,21 @@ def test_effort_for_a_customer_is_not_new_business(projected: Connection) -> Non
     assert "note.added" not in EFFORT
     leads, uncaptured = read_leads(projected)
     assert (2, 0) == (len(leads.captured), uncaptured)
+
+
+def test_the_other_questions_say_the_same_on_both_databases(projected: Connection) -> None:
+    rates = win_rate(projected, "channel", every="month")
+    assert (1, 0, 1.0) == (rates["won"], rates["lost"], rates["win_rate"])
+    assert ["email"] == [one["value"] for one in rates["groups"]]
+    assert 2.0 == rates["cycle_days"]["won"]["median"]
+    assert (0, 2.0) == (velocity(projected)["open"], velocity(projected)["sales_cycle_days"])
+    at = START + 9 * DAY
+    ahead = forecast(projected, {1: ONE // 2}, Months(at, month_of(at), 2))
+    assert (0, "base_rate", 1.0) == (ahead["open"], ahead["probabilities"], ahead["base_rate"])
+    mix = source_mix(projected)
+    assert {"first": 1, None: 1} == {one["value"]: one["leads"] for one in mix["parties"]}
+    clean = hygiene(projected, ("email",), as_of=at, show="stale")
+    assert (2, 1.0, []) == (clean["leads"], clean["completeness"]["rate"], clean["list"])
 
 
 # --- the program ----------------------------------------------------------------------------------
