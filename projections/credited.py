@@ -84,7 +84,7 @@ def credited(
     if model not in MODELS:
         if since is not None or until is not None:
             raise NoPeriod(
-                f"{model} looks at all journeys at once: leave --from and --to out, or take one of"
+                f"{model} cannot be asked about a period: leave --from and --to out, or take one of"
                 f" {', '.join(MODELS)}"
             )
         return _of_all(connection, model, by, lookback, collapse_gap)

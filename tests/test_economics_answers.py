@@ -453,3 +453,19 @@ def test_the_view_of_economics_is_what_the_question_answers_per_month(
             assert view["spend"] == said[currency]["spend"], key
             assert (view["revenue"] or "0.00") == (said[currency]["revenue"] or "0.00"), key
     assert {campaign for _, campaign in found} - {None} == {campaign for _, campaign in asked}
+
+
+def test_a_model_that_shares_all_alike_is_read_from_the_question_of_attribution(
+    connection: Connection,
+) -> None:
+    asked = roads._of_all(connection, "linear", "campaign", LOOKBACK, COLLAPSE_GAP)
+    exact = credited(connection, "linear", "campaign")
+
+    assert exact.keys() == asked.keys()
+    for touched, one in exact.items():
+        assert (one.mqls, one.deals, one.revenue) == (
+            asked[touched].mqls,
+            asked[touched].deals,
+            asked[touched].revenue,
+        )
+    assert 2 * NANO == sum(one.customers for one in asked.values())
