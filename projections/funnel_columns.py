@@ -162,8 +162,15 @@ def _chunk(asked: _Asked, subjects: Array, times: Array, masks: Array, lo: int, 
             found.picks < 0, _NONE, places[np.maximum(found.picks, 0)] if len(places) else _NONE
         )
     )
-    shifted = np.where(taken < 0, np.int64(_NONE), taken.astype(np.int64) + lo)
-    return Chains(subject[found.owners], found.levels, shifted, found.steps, found.by_definition)
+    place = np.int32 if len(subjects) <= np.iinfo(np.int32).max else np.int64
+    shifted = np.where(taken < 0, _NONE, taken.astype(np.int64) + lo).astype(place)
+    return Chains(
+        subject[found.owners],
+        found.levels,
+        shifted,
+        found.steps.astype(np.int8),
+        found.by_definition,
+    )
 
 
 def _unsorted(subject: Array, at: Array) -> bool:
