@@ -132,7 +132,7 @@ def test_commands_and_views_that_pages_name_exist() -> None:
     for page in PAGES:
         words = page.read_text()
         groups = {name.split()[1] for name in commands if name.count(" ") == 2}
-        for first, second in re.findall(r"`leadflow ([a-z-]+)(?: ([a-z-]+))?", words):
+        for first, second in re.findall(r"`leadflow ([a-z-]+)(?: ([a-z][a-z-]*))?", words):
             name = (
                 f"leadflow {first} {second}" if first in groups and second else f"leadflow {first}"
             )
