@@ -128,6 +128,32 @@ mix.register(app)
 hygiene.register(app)
 
 
+_PANELS = {
+    "Begin": "demo init doctor status roles",
+    "Take in": "schema broker ingest send import consume project up dead-letters",
+    "Pipeline and funnel": "pipeline stage-graph handoffs channels funnel cohorts curve stages",
+    "Speed and work": "speed touch-coverage ab-test recycled source-mix hygiene",
+    "Deals and money": "win-rate velocity forecast win sources attribution economics targets",
+    "Leads and accounts": "lead duplicates account accounts",
+    "Read models, SQL, files": "query export digest rebuild fold",
+    "Rules": "policy",
+}
+"""Headings of ``leadflow --help``, and the commands below each: every command is under one."""
+
+
+def _arrange() -> None:
+    """Put every command below its heading."""
+    panel = {name: title for title, names in _PANELS.items() for name in names.split()}
+    for command in app.registered_commands:
+        named = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        command.rich_help_panel = panel[named]
+    for group in app.registered_groups:
+        group.rich_help_panel = panel[str(group.name)]
+
+
+_arrange()
+
+
 def main() -> None:
     """Run the program."""
     app(prog_name="leadflow")
