@@ -10,7 +10,7 @@ Executors need leadflow installed as the driver has it, and to see the folder of
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -93,7 +93,7 @@ def _facts(export: FactsExport, session: "SparkSession", partitions: int) -> "Da
     from pyspark.sql import functions as f
 
     facts = session.read.parquet(*(str(path.absolute()) for path in export.parts()))
-    roots = session.createDataFrame(list(export.roots().items()), "stream string, root string")
+    roots = session.createDataFrame(_table(export.roots()))
     family = f.coalesce("root", "stream").alias("family")
     return (
         facts.select(*COLUMNS)
@@ -102,6 +102,14 @@ def _facts(export: FactsExport, session: "SparkSession", partitions: int) -> "Da
         .repartition(partitions, "family")
         .sortWithinPartitions("family", "stream", "version")
     )
+
+
+def _table(roots: Mapping[str, str]) -> Any:
+    """Return the streams of merged leads as a table, which Spark takes as a whole."""
+    import pyarrow as pa
+
+    kinds = pa.schema([("stream", pa.string()), ("root", pa.string())])
+    return pa.table({"stream": list(roots), "root": list(roots.values())}, schema=kinds)
 
 
 def _folding(rules: Rules) -> Callable[[Iterable[Any]], Iterator[Any]]:
