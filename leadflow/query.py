@@ -282,7 +282,7 @@ def _ask_postgresql(
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
-        raise _said_by_postgresql(error, sql) from None
+        raise _said_by_postgresql(error, sql, personal=personal) from None
     finally:
         connection.rollback()
 
@@ -315,13 +315,15 @@ def _role(connection: Connection, *, personal: bool) -> str | None:
     )
 
 
-def _said_by_postgresql(error: Any, sql: str) -> Exception:
+def _said_by_postgresql(error: Any, sql: str, *, personal: bool) -> Exception:
     said = error.diag
     words = said.message_primary or str(error)
     at = int(said.statement_position) - 1 if said.statement_position else None
     match said.sqlstate:
         case "42501":
             found = re.search(r"permission denied for (?:table|view|schema) (\S+)", words)
+            if found and personal and found[1] in PERSONAL:
+                return QueryInvalid(f"{words}: your login needs the role {PII} for it")
             return _refused(found[1], sql) if found else QueryInvalid(f"{_at_in(at, sql)}{words}")
         case "42P01" | "42703":
             kind = "table" if said.sqlstate == "42P01" else "column"

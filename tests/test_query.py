@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import make_url
@@ -206,3 +207,21 @@ def test_what_there_is_to_ask_is_listed_and_described() -> None:
     ].items()
     with pytest.raises(QueryInvalid, match="did you mean v_pipeline"):
         description("v_piplines")
+
+
+def test_a_login_that_only_reads_can_ask_without_the_event_store(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    name = f"analyst_{uuid4().hex[:8]}"
+    with open_filled(postgres_database, tmp_path) as app:
+        with app.engine.begin() as connection:
+            make_roles(connection, SCHEMA)
+            connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'for-a-second'")
+            connection.exec_driver_sql(f"GRANT leadflow_reader TO {name}")
+        url = make_url(postgres_database).set(username=name, password="for-a-second")
+        with reader(url.render_as_string(hide_password=False)) as connection:
+            assert [[12]] == query(connection, "SELECT count(*) FROM v_pipeline")["rows"]
+            with pytest.raises(QueryInvalid, match="your login needs the role leadflow_pii"):
+                query(connection, "SELECT * FROM people", personal=True)
+        with app.engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP ROLE {name}")
