@@ -65,6 +65,11 @@ def linear(journey: Journey) -> list[int]:
     return [1] * len(journey.touches)
 
 
+def position_decay(journey: Journey) -> list[int]:
+    """Give the oldest touch one part, the next two, and so on: the nth of them n parts."""
+    return list(range(1, len(journey.touches) + 1))
+
+
 def u_first_last(journey: Journey) -> list[int]:
     """Give 40 % to the first, 40 % to the last touch, and share 20 % among those between.
 
@@ -185,11 +190,19 @@ MODELS: Final[Mapping[str, Rule]] = {
     "u_first_last": u_first_last,
     "j": j,
     "inverse_j": inverse_j,
+    "position_decay": position_decay,
 }
 """The rules by the names that queries use, each with its defaults."""
 
 MOMENT_MODELS: Final[Mapping[str, Rule]] = {"u_lead": u_lead, "w": w, "full_path": full_path}
 """The rules that ask for the moments of a journey, and mean little where nobody filled them."""
+
+OVERALL_MODELS: Final = ("markov", "markov_converted_only", "shapley", "shapley_rate")
+"""The models that are no rules: they look at all journeys at once.
+
+``markov_converted_only`` is the chain of the converted journeys alone, the default of some
+libraries: it knows no failure, and tells little more than how often a channel was met.
+"""
 
 NEEDS_TIMES: Final = frozenset({"time_decay", "time_decay_stepped"})
 """The models that paths without times cannot answer."""

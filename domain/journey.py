@@ -1,6 +1,6 @@
 """A journey: the touches that led to one conversion, as every attribution model sees them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -109,6 +109,76 @@ def cut(
         return tuple([touch for touch in collapsed if touch.at <= conversion_at])
     since = conversion_at - lookback
     return tuple([touch for touch in collapsed if since < touch.at <= conversion_at])
+
+
+Transform = Callable[[Sequence[str]], list[int]]
+"""Says which touches of a path stay: given their channels, returns their places, in order."""
+
+
+def unique(channels: Sequence[str]) -> list[int]:
+    """Keep every touch."""
+    return list(range(len(channels)))
+
+
+def exposure(channels: Sequence[str]) -> list[int]:
+    """Keep the first touch of each run of one channel, however long after each other they were."""
+    return [i for i, name in enumerate(channels) if not i or channels[i - 1] != name]
+
+
+def first(channels: Sequence[str]) -> list[int]:
+    """Keep the first touch of each channel."""
+    places = {name: i for i, name in reversed(list(enumerate(channels)))}
+    return sorted(places.values())
+
+
+def remove_if_not_all(channel: str) -> Transform:
+    """Return the transform that drops the touches of *channel*, unless there are no others."""
+
+    def kept(channels: Sequence[str]) -> list[int]:
+        return [i for i, name in enumerate(channels) if name != channel] or unique(channels)
+
+    return kept
+
+
+def remove_if_last_and_not_all(channel: str) -> Transform:
+    """Return the transform that drops *channel* from the end, unless there are no others."""
+
+    def kept(channels: Sequence[str]) -> list[int]:
+        end = len(channels)
+        while end and channels[end - 1] == channel:
+            end -= 1
+        return list(range(end or len(channels)))
+
+    return kept
+
+
+TRANSFORMS: Final[Mapping[str, Transform]] = {
+    "unique": unique,
+    "exposure": exposure,
+    "first": first,
+}
+"""Path transforms by the names that Google's Fractribution gave them and Snowplow's
+dbt-snowplow-attribution keeps (there with ``_path`` behind)."""
+
+CHANNEL_TRANSFORMS: Final[Mapping[str, Callable[[str], Transform]]] = {
+    "remove_if_not_all": remove_if_not_all,
+    "remove_if_last_and_not_all": remove_if_last_and_not_all,
+}
+"""Those that take a channel; the names are Snowplow's."""
+
+
+def transform_named(name: str) -> Transform:
+    """Return the transform called ``exposure`` or ``remove_if_not_all=direct``.
+
+    Raises ValueError for a name that is not there, or that needs a channel and has none.
+    """
+    verb, equals, channel = name.partition("=")
+    if verb in CHANNEL_TRANSFORMS and channel:
+        return CHANNEL_TRANSFORMS[verb](channel)
+    if verb in TRANSFORMS and not equals:
+        return TRANSFORMS[verb]
+    there = [*TRANSFORMS, *(f"{one}=CHANNEL" for one in CHANNEL_TRANSFORMS)]
+    raise ValueError(f"unknown transform {name!r}; there are {', '.join(there)}")
 
 
 def journey(

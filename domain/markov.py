@@ -37,8 +37,11 @@ _BITS: Final = 256
 State = tuple[str, ...]
 """The last channels of a journey, up to the order of the chain; empty at its start."""
 
-_CONVERSION: Final[State] = ("conversion",) * 99
-_NULL: Final[State] = ("null",) * 99
+CONVERSION: Final[State] = ("conversion",) * 99
+"""The end of a journey that converted."""
+
+NULL: Final[State] = ("null",) * 99
+"""The end of a journey that led to nothing."""
 # No state has so many channels: the order is at most 9.
 
 _Rows = dict[State, dict[State, int]]
@@ -65,6 +68,15 @@ class Removal:
         return {channel: 1 - without / self.conversion for channel, without in self.without.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """How often each state led to each in journeys with channels, ends included."""
+
+    rows: _Rows
+    has_nulls: bool
+    order: int
+
+
 def removal(paths: Iterable[Path], order: int = 1) -> Removal:
     """Return the removal effects of the channels in *paths*.
 
@@ -72,13 +84,16 @@ def removal(paths: Iterable[Path], order: int = 1) -> Removal:
     and no share of credit. Raises ValueError for an order that is not 1 to 9, and for a chain of
     more than `MOST_STATES` states.
     """
-    if not 1 <= order <= 9:
-        raise ValueError(f"the order of a chain is 1 to 9, not {order}")
-    rows, has_nulls = _transitions(paths, order)
+    return removal_of(transitions(paths, order))
+
+
+def removal_of(counted: Transitions) -> Removal:
+    """Return the removal effects of a chain. Raises ValueError for one of too many states."""
+    rows = counted.rows
     states = len(rows) - 1
     if states > MOST_STATES:
         raise ValueError(
-            f"a chain of order {order} over these paths has {states} states, more than"
+            f"a chain of order {counted.order} over these paths has {states} states, more than"
             f" {MOST_STATES}; ask for a lower order"
         )
     exact = states <= EXACT
@@ -86,14 +101,21 @@ def removal(paths: Iterable[Path], order: int = 1) -> Removal:
     return Removal(
         conversion=_converted(rows, None, exact=exact),
         without={channel: _converted(rows, channel, exact=exact) for channel in channels},
-        order=order,
+        order=counted.order,
         states=max(states, 0),
-        warning=None if has_nulls else NO_NULL_PATHS,
+        warning=None if counted.has_nulls else NO_NULL_PATHS,
     )
 
 
-def _transitions(paths: Iterable[Path], order: int) -> tuple[_Rows, bool]:
-    """Return how often each state led to each, and whether any journey led to nothing."""
+def check_order(order: int) -> None:
+    """Raise ValueError for an order that is not 1 to 9."""
+    if not 1 <= order <= 9:
+        raise ValueError(f"the order of a chain is 1 to 9, not {order}")
+
+
+def transitions(paths: Iterable[Path], order: int) -> Transitions:
+    """Return the steps of *paths* in a chain of *order*. Raises ValueError as `check_order`."""
+    check_order(order)
     rows: _Rows = {}
     has_nulls = False
     for path in paths:
@@ -108,10 +130,10 @@ def _transitions(paths: Iterable[Path], order: int) -> tuple[_Rows, bool]:
             row[to] = row.get(to, 0) + journeys
             state = to
         row = rows.setdefault(state, {})
-        for end, count in ((_CONVERSION, path.conversions), (_NULL, path.nulls)):
+        for end, count in ((CONVERSION, path.conversions), (NULL, path.nulls)):
             if count:
                 row[end] = row.get(end, 0) + count
-    return rows, has_nulls
+    return Transitions(rows, has_nulls, order)
 
 
 def _converted(counts: _Rows, removed: str | None, *, exact: bool) -> Fraction:
@@ -125,7 +147,7 @@ def _converted(counts: _Rows, removed: str | None, *, exact: bool) -> Fraction:
         for to, count in row.items():
             if to == state:
                 continue  # to stay is to choose again: it changes no probability
-            end = _NULL if removed is not None and to[-1] == removed else to
+            end = NULL if removed is not None and to[-1] == removed else to
             kept[end] = kept.get(end, 0) + count
             before.setdefault(end, set()).add(state)
         rows[state] = kept
@@ -136,7 +158,7 @@ def _converted(counts: _Rows, removed: str | None, *, exact: bool) -> Fraction:
         waiting.discard(state)
         _reduce(rows, before, state, exact=exact)
     start = rows.get((), {})
-    won, lost = start.get(_CONVERSION, 0), start.get(_NULL, 0)
+    won, lost = start.get(CONVERSION, 0), start.get(NULL, 0)
     return Fraction(won, won + lost) if won else Fraction(0)
 
 

@@ -52,7 +52,7 @@ def by_sum(paths: Iterable[Path]) -> Shapley:
     """Return the values in the game of sums: conversions, split evenly per journey."""
     values: dict[str, Fraction] = {}
     total = 0
-    for channels, (conversions, _) in _sets(paths).items():
+    for channels, (conversions, _) in sets_of(paths).items():
         total += conversions
         for channel in channels:
             share = Fraction(conversions, len(channels))
@@ -68,7 +68,7 @@ def by_rate(paths: Iterable[Path], rounds: int = ROUNDS, exact: int = EXACT) -> 
     """
     if rounds < 1:
         raise ValueError(f"the number of rounds must be above zero, not {rounds}")
-    sets = _sets(paths)
+    sets = sets_of(paths)
     channels = sorted({channel for names in sets for channel in names})
     place = {channel: n for n, channel in enumerate(channels)}
     journeys = [
@@ -79,7 +79,7 @@ def by_rate(paths: Iterable[Path], rounds: int = ROUNDS, exact: int = EXACT) -> 
     if len(channels) <= exact:
         values = values_of(_rates(journeys, len(channels)))
         return Shapley(dict(zip(channels, values, strict=True)), whole)
-    values = _sampled(journeys, len(channels), rounds, _seed(sets))
+    values = _sampled(journeys, len(channels), rounds, seed_of(sets))
     samples = 2 * rounds * len(channels)
     return Shapley(dict(zip(channels, values, strict=True)), whole, samples)
 
@@ -103,7 +103,7 @@ def rate_rule(paths: Iterable[Path]) -> Rule:
 
     It weighs the journeys that `distinct` makes of the same paths.
     """
-    sets = _sets(paths)
+    sets = sets_of(paths)
     rates = [(frozenset(names), _rate(won, won + lost)) for names, (won, lost) in sets.items()]
     worth = [(names, rate) for names, rate in rates if rate]
     found: dict[tuple[str, ...], list[int]] = {}
@@ -168,7 +168,7 @@ def values_of(worth: Sequence[Fraction | int]) -> list[Fraction]:
     return values
 
 
-def _sets(paths: Iterable[Path]) -> dict[tuple[str, ...], tuple[int, int]]:
+def sets_of(paths: Iterable[Path]) -> dict[tuple[str, ...], tuple[int, int]]:
     """Return conversions and other journeys by the sorted distinct channels they took."""
     found: dict[tuple[str, ...], tuple[int, int]] = {}
     for path in paths:
@@ -198,9 +198,24 @@ def _rates(journeys: Iterable[tuple[int, int, int]], n: int) -> list[Fraction]:
     return list(map(_rate, won, met))
 
 
-def _seed(sets: Mapping[tuple[str, ...], tuple[int, int]]) -> bytes:
+def seed_of(sets: Mapping[tuple[str, ...], tuple[int, int]]) -> bytes:
     """Return the content hash of the paths."""
     return sha256(repr(sorted(sets.items())).encode()).digest()
+
+
+def sampled_orders(seed: bytes, n: int, rounds: int) -> Iterator[list[int]]:
+    """Yield orders of *n* players: so many *rounds*, each with its rotations and their reverses."""
+    numbers = _numbers(seed)
+    order = list(range(n))
+    for _ in range(rounds):
+        for i in range(n - 1, 0, -1):
+            # The remainder favours small numbers by less than n / 2**64.
+            j = next(numbers) % (i + 1)
+            order[i], order[j] = order[j], order[i]
+        for start in range(n):
+            rotated = order[start:] + order[:start]
+            yield rotated
+            yield rotated[::-1]
 
 
 def _numbers(seed: bytes) -> Iterator[int]:
@@ -215,19 +230,10 @@ def _sampled(
     journeys: Sequence[tuple[int, int, int]], n: int, rounds: int, seed: bytes
 ) -> list[Fraction]:
     """Return what each player adds on average over sampled orders of joining."""
-    numbers = _numbers(seed)
-    order = list(range(n))
     sums = [Fraction(0)] * n
-    for _ in range(rounds):
-        for i in range(n - 1, 0, -1):
-            # The remainder favours small numbers by less than n / 2**64.
-            j = next(numbers) % (i + 1)
-            order[i], order[j] = order[j], order[i]
-        for start in range(n):
-            rotated = order[start:] + order[:start]
-            for one in (rotated, rotated[::-1]):
-                for player, gain in _gains(journeys, one):
-                    sums[player] += gain
+    for order in sampled_orders(seed, n, rounds):
+        for player, gain in _gains(journeys, order):
+            sums[player] += gain
     return [total / (2 * n * rounds) for total in sums]
 
 
