@@ -4,13 +4,15 @@ Text becomes codes: whole numbers that stand for values, in the order in which t
 met. Instants and amounts are 64-bit integers, as they are stored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select
+
+from projections.schema import is_postgresql
 
 Integers = NDArray[np.int64]
 Codes = NDArray[np.int32]
@@ -50,18 +52,16 @@ class Columns:
 def read(connection: Connection, query: Select[Any], text: frozenset[str] | set[str]) -> Columns:
     """Return the rows of *query* by column; those named in *text* hold text, others integers."""
     names = [column.key for column in query.selected_columns]
-    result = connection.execute(query.execution_options(yield_per=CHUNK))
     integers: dict[str, list[Integers]] = {str(n): [] for n in names if n not in text}
     codes: dict[str, list[Codes]] = {str(n): [] for n in names if n in text}
-    known: dict[str, dict[str | None, int]] = {name: {} for name in codes}
+    known: dict[str, _Numbers] = {name: _Numbers() for name in codes}
     rows = 0
-    for page in result.partitions():
+    for page in _pages(connection, query):
         rows += len(page)
         for name, column in zip(names, zip(*page, strict=True), strict=True):
             if name in codes:
-                of = known[str(name)]
-                found = [of.setdefault(value, len(of)) for value in column]
-                codes[str(name)].append(np.array(found, np.int32))
+                found = map(known[str(name)].__getitem__, column)
+                codes[str(name)].append(np.fromiter(found, np.int32, len(column)))
             else:
                 integers[str(name)].append(_integers(column))
     return Columns(
@@ -69,6 +69,27 @@ def read(connection: Connection, query: Select[Any], text: frozenset[str] | set[
         {name: Coded(_joined(parts, np.int32), list(known[name])) for name, parts in codes.items()},
         rows,
     )
+
+
+def _pages(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
+    """Yield the rows in pages."""
+    if is_postgresql(connection.dialect):
+        yield from connection.execute(query.execution_options(yield_per=CHUNK)).partitions()
+        return
+    # SQLite's own cursor is read as it goes; what is stored needs no conversion, and plain tuples
+    # come in two thirds of the time
+    with connection.execute(query) as result:
+        cursor: Any = result.cursor
+        while page := cursor.fetchmany(CHUNK):
+            yield page
+
+
+class _Numbers(dict[str | None, int]):
+    """Numbers values in the order in which they are first asked for."""
+
+    def __missing__(self, value: str | None) -> int:
+        number = self[value] = len(self)
+        return number
 
 
 def _integers(column: tuple[Any, ...]) -> Integers:

@@ -21,7 +21,7 @@ from projections.stages import stages
 from projections.sums import halves, whole
 
 NAME: Final = "pipeline"
-VERSION: Final = 2
+VERSION: Final = 3
 
 pipeline = read_model(
     NAME,
@@ -35,6 +35,7 @@ pipeline = read_model(
     instant("captured_at_us", "When the lead was first captured", null=True),
     instant("first_event_at_us", "When the first event happened"),
     instant("last_event_at_us", "When the latest event happened"),
+    instant("last_human_at_us", "When a person acted last, no machine", null=True),
     number("events", "Events of the lead, of whatever type"),
     number("prospect_events", "Events in which the person acted, or the producer does not say who"),
     number("rep_events", "Events in which a rep acted"),
@@ -194,7 +195,10 @@ def limits(connection: Connection, as_of: int, silent_for: int | None = None) ->
 
 def _leads(connection: Connection, column: Column[Any] | None) -> Columns:
     query = select(
-        pipeline.c.lead_no, pipeline.c.stage, pipeline.c.entered_at_us, pipeline.c.last_event_at_us
+        pipeline.c.lead_no,
+        pipeline.c.stage,
+        pipeline.c.entered_at_us,
+        func.coalesce(pipeline.c.last_human_at_us, pipeline.c.first_event_at_us).label("heard_us"),
     )
     if column is not None:
         query = query.add_columns(column.label("value"))
@@ -211,7 +215,7 @@ class _Standing:
         self.stage: Integers = places[stage.codes]
         entered = leads["entered_at_us"]
         self.age: Integers = np.where(entered == MISSING, MISSING, as_of - entered)
-        self.silence: Integers = as_of - leads["last_event_at_us"]
+        self.silence: Integers = as_of - leads["heard_us"]
         self.limits = of_stage
         most = [-1, *(of_stage[name].duration if name in of_stage else -1 for name in STAGES)]
         limit = np.array(most, np.int64)[self.stage]

@@ -70,6 +70,7 @@ class View:
         "_entry_written",
         "_firm",
         "_first_touch",
+        "_human_at",
         "_journey",
         "_judged_at",
         "_known",
@@ -166,6 +167,7 @@ class View:
         self._entered: set[str] = set()
         self._deal = _NO_DEAL
         self._activities = 0
+        self._human_at: int | None = None
         self._conversion_count = 0
         self._journey: tuple[int, int, Shares] | None = None
         """The last journey that was credited: several conversions often end the same one."""
@@ -255,6 +257,8 @@ class View:
                     self.machine_events += 1
                 else:
                     self.prospect_events += 1
+                if actor != "machine":
+                    self._human_at = at
                 person = event.person
                 if person is not None and person != self._person:
                     self._remember_person(person)
@@ -523,6 +527,7 @@ class View:
                 self.captured_at,
                 self.first_at,
                 self.last[0],
+                self._human_at,
                 self.events,
                 self.prospect_events,
                 self.rep_events,

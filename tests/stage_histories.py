@@ -101,6 +101,7 @@ def fill(engine: Engine, population: Sequence[Life]) -> Engine:
                 captured_at_us=life.stays[0].entered_at if life.stays else None,
                 first_event_at_us=life.first_at,
                 last_event_at_us=life.last_at,
+                last_human_at_us=life.last_at,
                 channel=life.channel,
             )
         )

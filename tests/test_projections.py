@@ -63,6 +63,7 @@ def test_a_lead_has_one_row_that_says_where_it_stands() -> None:
     assert (row["country"], row["company_size"], row["is_hot"]) == ("DE", "7", 0)
     assert row["captured_at_us"] == START + HOUR
     assert row["last_event_at_us"] == START + 3 * HOUR
+    assert row["last_human_at_us"] == START + 2 * HOUR
 
 
 def test_facts_without_identifier_are_nobody() -> None:
