@@ -7,10 +7,8 @@ drawn without a browser and without a network (``vl-convert-python``, the extra 
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 Document = Mapping[str, Any]
@@ -25,7 +23,9 @@ SUFFIXES: Final = (".svg", ".png", ".json")
 _SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
 _WIDTH: Final = 560
 _BAR: Final = 26
+_THIN_BAR: Final = 13
 _NONE: Final = "(none)"
+_COLOR: Final = "#4c78a8"
 _STAGE_NAMES: Final = "stage"
 
 
@@ -39,10 +39,19 @@ class UnknownChart(ValueError):
 
 # --- what a chart shows -------------------------------------------------------------------------
 
+MOST_GROUPS: Final = 10
+"""Groups that a chart shows, the largest first: as many as have a colour of their own."""
+
+MOST_BARS: Final = 40
+"""Values that a chart without groups shows, the largest first."""
+
+MOST_BANDS: Final = 4
+"""Curves that are drawn with their intervals; of more the intervals would hide the curves."""
+
 
 def funnel(document: Document) -> Spec:
     """Return the chart of `leadflow funnel`: a bar per step, grouped where the answer is."""
-    groups = document["groups"]
+    groups = document["groups"][:MOST_GROUPS]
     rows = [
         {
             "group": _named(group["value"]) if group is not None else "all",
@@ -53,14 +62,12 @@ def funnel(document: Document) -> Spec:
         for group, steps in [(g, g["steps"]) for g in groups] or [(None, document["steps"])]
         for n, step in enumerate(steps, 1)
     ]
-    title = f"Funnel, {document['mode']}"
+    title = f"Funnel, {document['mode']}" + _of(groups, document["groups"])
     y = {"field": "step", "type": "nominal", "sort": None, "title": None}
     x = {"field": "leads", "type": "quantitative", "title": "leads"}
     spec = _chart(title, rows, "bar", x=x, y=y)
     if groups:
-        spec["encoding"]["yOffset"] = {"field": "group", "type": "nominal", "sort": None}
-        spec["encoding"]["color"] = {"field": "group", "type": "nominal", "sort": None}
-        return spec
+        return _side_by_side(spec, "group")
     label = {"mark": {"type": "text", "align": "left", "dx": 4}}
     text = {"field": "of first", "type": "quantitative", "format": ".1%"}
     return _layered(spec, [{"mark": "bar"}, {**label, "encoding": {"text": text}}])
@@ -71,20 +78,19 @@ def attribution(document: Document) -> Spec:
 
     Of several models side by side where the answer compares them.
     """
+    compared = "model" not in document
+    shown = document["rows"][: MOST_GROUPS if compared else MOST_BARS]
     rows = [
         {"value": _named(row["value"]), "model": model, "credit": float(credit)}
-        for row in document["rows"]
+        for row in shown
         for model, credit in _credits(document, row)
     ]
-    compared = "model" not in document
     title = f"Credit of conversions ({document.get('conversion') or 'paths'})"
+    title += "" if compared else f" by {document['model']}"
     y = {"field": "value", "type": "nominal", "sort": None, "title": None}
     x = {"field": "credit", "type": "quantitative", "title": "conversions credited"}
-    spec = _chart(title if compared else f"{title} by {document['model']}", rows, "bar", x=x, y=y)
-    if compared:
-        color = {"field": "model", "type": "nominal", "sort": None, "title": "model"}
-        spec["encoding"] |= {"yOffset": {"field": "model", "sort": None}, "color": color}
-    return spec
+    spec = _chart(title + _of(shown, document["rows"]), rows, "bar", x=x, y=y)
+    return _side_by_side(spec, "model") if compared else spec
 
 
 def _credits(document: Document, row: Document) -> list[tuple[str, str]]:
@@ -116,31 +122,59 @@ def pipeline_over_time(document: Document) -> Spec:
 
 def curve(document: Document) -> Spec:
     """Return the chart of `leadflow curve`: the share that got there, by days since."""
-    groups = document["groups"] or [{**document, "value": "all"}]
+    groups = document["groups"][:MOST_GROUPS] or [{**document, "value": "all"}]
     rows = [
         {
             "group": _named(group["value"]),
-            "days": step["seconds"] / 86_400,
+            "days": step["seconds"] / _DAY,
             "reached": step["reached"],
             "low": step["low"],
             "high": step["high"],
         }
         for group in groups
-        for step in [_START, *group["curve"]]
+        for step in [_START, *group["curve"], *_seen_until(group)]
     ]
-    title = f"From {document['from_stage']} to {document['to_stage']} ({document['method']})"
+    method = _METHODS[document["method"]]
+    title = f"From {document['from_stage']} to {document['to_stage']} ({method})"
+    title += _of(groups, document["groups"])
     x = {"field": "days", "type": "quantitative", "title": "days since"}
     share = {"type": "quantitative", "axis": {"format": ".0%"}, "title": "share that got there"}
-    color = {"field": "group", "type": "nominal", "sort": None, "title": None}
+    legend = {"symbolOpacity": 1, "symbolType": "stroke", "symbolStrokeWidth": 2}
+    color = {"field": "group", "type": "nominal", "sort": None, "title": None, "legend": legend}
     spec = _chart(title, rows, "line", x=x, y={"field": "reached", **share})
-    spec["encoding"]["color"] = color if document["groups"] else {"value": "#4c78a8"}
+    spec["encoding"]["color"] = color if document["groups"] else {"value": _COLOR}
     ends = {"y": {"field": "low", **share}, "y2": {"field": "high"}}
     band = {"type": "area", "interpolate": "step-after", "opacity": 0.2}
     line = {"type": "line", "interpolate": "step-after"}
-    return _layered(spec, [{"mark": band, "encoding": ends}, {"mark": line}])
+    bands = [{"mark": band, "encoding": ends}] if len(groups) <= MOST_BANDS else []
+    return _layered(spec, [*bands, {"mark": line}])
 
 
-_START: Final = {"seconds": 0, "reached": 0.0, "low": None, "high": None}
+_DAY: Final = 86_400
+_START: Final[Document] = {"seconds": 0, "reached": 0.0, "low": None, "high": None}
+_METHODS: Final = {"aalen_johansen": "Aalen-Johansen", "kaplan_meier": "Kaplan-Meier"}
+
+
+def _seen_until(group: Document) -> list[Document]:
+    """Return where a curve ends: the last of the told days on which somebody was still watched."""
+    last: Document = group["curve"][-1] if group["curve"] else _START
+    days = [row["days"] for row in group["at_risk"] if row["at_risk"]]
+    seconds = max(days, default=0) * _DAY
+    return [{**last, "seconds": seconds}] if seconds > last["seconds"] else []
+
+
+def _of(shown: Sequence[Any], every: Sequence[Any]) -> str:
+    """Return what a title says where not all of the rows are shown."""
+    return f", the {len(shown)} largest of {len(every)}" if len(shown) < len(every) else ""
+
+
+def _side_by_side(spec: Spec, field: str) -> Spec:
+    """Return bars with one thin bar per value of *field* in place of each."""
+    spec["height"] = {"step": _THIN_BAR, "for": "offset"}
+    spec["encoding"]["y"]["scale"] = {"paddingInner": 0.15, "paddingOuter": 0.05}
+    split = {"field": field, "type": "nominal", "sort": None}
+    spec["encoding"] |= {"yOffset": split, "color": {**split, "title": field}}
+    return spec
 
 
 def _named(value: Any) -> str:
@@ -195,15 +229,12 @@ def save(spec: Spec, file: Path) -> None:
         content = _drawing().vegalite_to_svg(spec, allowed_base_urls=[]).encode()
     else:
         content = _drawing().vegalite_to_png(spec, scale=2, allowed_base_urls=[])
-    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as beside:
-        try:
-            beside.write(content)
-            beside.flush()
-            os.replace(beside.name, file)  # noqa: PTH105 - a name, not a path
-        except BaseException:
-            with suppress(FileNotFoundError):
-                Path(beside.name).unlink()
-            raise
+    beside = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        beside.write_bytes(content)
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def as_text(spec: Spec, width: int = 78) -> str:

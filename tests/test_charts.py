@@ -44,15 +44,17 @@ CURVE: dict[str, Any] = {
         {"seconds": 86_400, "reached": 0.25, "low": 0.1, "high": 0.5},
         {"seconds": 172_800, "reached": 0.5, "low": 0.3, "high": 0.8},
     ],
+    "at_risk": [{"days": 0, "at_risk": 9}, {"days": 7, "at_risk": 2}, {"days": 14, "at_risk": 0}],
     "groups": [],
 }
+GROUP: dict[str, Any] = {name: CURVE[name] for name in ("curve", "at_risk")}
 ALL = [
     (charts.funnel, FUNNEL),
     (charts.funnel, {**FUNNEL, "groups": [{"value": "email", "steps": FUNNEL["steps"]}]}),
     (charts.attribution, CREDIT),
     (charts.pipeline_over_time, SERIES),
     (charts.curve, CURVE),
-    (charts.curve, {**CURVE, "groups": [{"value": None, "curve": CURVE["curve"]}]}),
+    (charts.curve, {**CURVE, "groups": [{"value": None, **GROUP}]}),
 ]
 
 
@@ -133,6 +135,29 @@ def test_a_curve_starts_where_nobody_is_there_yet() -> None:
     assert (0, 0.0) == (first["days"], first["reached"])
 
 
+def test_a_curve_goes_on_for_as_long_as_somebody_is_watched() -> None:
+    *_, last = charts.curve(CURVE)["data"]["values"]
+
+    assert (7, 0.5) == (last["days"], last["reached"])
+
+
+def test_only_the_largest_groups_are_drawn_and_the_title_says_so() -> None:
+    many = [{"value": f"c{n}", **GROUP} for n in range(12)]
+
+    spec = charts.curve({**CURVE, "groups": many})
+
+    assert 10 == len({row["group"] for row in spec["data"]["values"]})
+    assert spec["title"].endswith("the 10 largest of 12")
+    assert 1 == len(spec["layer"]), "so many intervals would hide the curves"
+
+
+def test_a_drawn_file_is_for_whoever_may_read_other_files(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    save(charts.funnel(FUNNEL), tmp_path / "chart.svg")
+
+    assert (tmp_path / "other").stat().st_mode == (tmp_path / "chart.svg").stat().st_mode
+
+
 def test_bars_in_the_terminal_are_as_long_as_they_count() -> None:
     title, captured, mql, won = as_text(charts.funnel(FUNNEL), 60).splitlines()
 
@@ -144,7 +169,7 @@ def test_bars_in_the_terminal_are_as_long_as_they_count() -> None:
 
 
 def test_lines_in_the_terminal_name_their_group() -> None:
-    text = as_text(charts.curve({**CURVE, "groups": [{"value": "email", "curve": CURVE["curve"]}]}))
+    text = as_text(charts.curve({**CURVE, "groups": [{"value": "email", **GROUP}]}))
 
     assert "From mql to sql" in text
     assert "email" in text
@@ -157,7 +182,7 @@ def test_lines_in_the_terminal_name_their_group() -> None:
         (charts.funnel, {**FUNNEL, "steps": []}),
         (charts.attribution, {**CREDIT, "rows": []}),
         (charts.pipeline_over_time, {**SERIES, "points": []}),
-        (charts.curve, {**CURVE, "curve": []}),
+        (charts.curve, {**CURVE, "curve": [], "at_risk": []}),
     ],
 )
 def test_an_empty_answer_is_drawn_too(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from leadflow.cli.charting import Plot, check_plot, draw
 from leadflow.cli.frame import (
     AsJson,
     AsOf,
@@ -76,11 +77,14 @@ def attribution(
             min=1, max=9, metavar="K", help="Of markov: the last K channels make a state."
         ),
     ] = 1,
+    plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which touches earned the conversions and their money, by a model."""
+    from leadflow import charts
     from leadflow.paths import PATH_MODELS, attribution_of_paths
 
+    check_plot(plot, as_json=as_json)
     if paths is not None:
         with misuse():
             document = attribution_of_paths(paths, model, order)
@@ -103,6 +107,7 @@ def attribution(
                 COLLAPSE_GAP if collapse is None else collapse,
             )
     answer(document, as_json, lambda console: _attribution(console, document, by))
+    draw(charts.attribution, document, plot)
 
 
 def _attribution(console: Console, document: dict[str, Any], by: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from leadflow.cli.charting import Plot, check_plot, draw
 from leadflow.cli.frame import (
     AsJson,
     AsOf,
@@ -144,14 +145,18 @@ def curve(
     ] = False,
     as_of: AsOf = None,
     known_at: KnownAt = None,
+    plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how long leads take from a stage to another, those still on the way included."""
+    from leadflow import charts
     from projections.curves import between_stages
 
+    check_plot(plot, as_json=as_json)
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = between_stages(connection, from_stage, to_stage, by=by, plain=plain, as_of=as_of)
     answer(document, as_json, lambda console: _curve(console, document, by))
+    draw(charts.curve, document, plot)
 
 
 def _curve(console: Console, document: dict[str, Any], by: str | None) -> None:

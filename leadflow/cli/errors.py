@@ -9,6 +9,7 @@ EXPECTED: Final = {
     "consumers.worker": ("Interrupted",),
     "leadflow.app": ("NotInitialised", "OtherRevision"),
     "leadflow.broker": ("BrokerFailed", "BrokerMissing"),
+    "leadflow.charts": ("ChartsMissing",),
     "leadflow.demo": ("DemoFailed",),
     "leadflow.dossier": ("LeadUnknown",),
     "leadflow.export_facts": ("PersonalDataRefused",),

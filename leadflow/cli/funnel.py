@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from leadflow.cli.charting import Plot, check_plot, draw
 from leadflow.cli.frame import (
     AsJson,
     AsOf,
@@ -97,14 +98,17 @@ def funnel(
     ] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
+    plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how many leads get from step to step, and how fast."""
+    from leadflow import charts
     from leadflow.funnel_steps import parse_exclusion, parse_steps
     from leadflow.funnels import FIELD, default_mode
     from leadflow.funnels import funnel as funnel_of
     from projections.funnel import Question
 
+    check_plot(plot, as_json=as_json)
     with read_models(ctx, as_of, known_at) as (app, connection):
         asked = parse_steps(steps)
         excluded = [parse_exclusion(text, len(asked)) for text in exclude or ()]
@@ -140,6 +144,7 @@ def funnel(
             known_at=known_at,
         )
     answer(document, as_json, lambda console: _funnel(console, document, by))
+    draw(charts.funnel, document, plot)
 
 
 def _funnel(console: Console, document: dict[str, Any], by: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from leadflow.cli.charting import Plot, check_plot, draw
 from leadflow.cli.frame import (
     AsJson,
     AsOf,
@@ -65,14 +66,21 @@ def pipeline(
     ] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
+    plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how many leads stand in which stage, for how long, and what they are worth."""
+    from leadflow.charts import pipeline_over_time
     from projections.pipeline import summary
     from projections.pipeline_over_time import over_time
 
     if every is None and (since is not None or until is not None):
         raise typer.BadParameter("--from and --to need --every day, week or month")
+    if every is None and plot is not None:
+        raise typer.BadParameter(
+            "--plot draws the pipeline over time: add --every day, week or month"
+        )
+    check_plot(plot, as_json=as_json)
     if every is not None and (stuck or silent_for is not None):
         raise typer.BadParameter("--every has no stuck leads: leave out --stuck and --silent-for")
     if since is not None and until is not None and since >= until:
@@ -85,6 +93,7 @@ def pipeline(
             document = summary(connection, by, as_of, stuck=stuck, silent_for=silent_for)
     if every is not None:
         answer(series, as_json, lambda console: _over_time(console, series, by))
+        draw(pipeline_over_time, series, plot)
     else:
         answer(document, as_json, lambda console: _pipeline(console, document, by, stuck))
 
