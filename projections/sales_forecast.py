@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from domain.calibration import ONE
 from domain.months import month_of, month_of_day, name_of, shifted, start_of
+from domain.win import LEAST, MOST
 from projections.answers import Answer, decimal, exponents, rfc3339
 from projections.bernoulli import Spread, placed_among, spread, won_by_age
 from projections.columns import MISSING, Coded, Integers, read
@@ -196,7 +197,8 @@ def _ahead(book: Book, chances: Mapping[int, int] | None, months: Months, *, ass
     rows = np.flatnonzero(book.is_open)
     amount, assumed = _amounts(book, rows, assume=assume)
     rate = book.closed_rate
-    base = _NO_CHANCE if rate is None else np.int64(round(rate * ONE))
+    # three won of three is no certainty
+    base = _NO_CHANCE if rate is None else np.int64(min(max(round(rate * ONE), LEAST), MOST))
     told = chances or {}
     chance = np.array([told.get(no, base) for no in book.lead_no[rows].tolist()], np.int64)
     today = rfc3339(months.as_of)[:10]
