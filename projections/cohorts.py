@@ -75,12 +75,12 @@ def document(
         "as_of": None if as_of is None else rfc3339(as_of),
         "cohorts": [],
     }
-    firsts = happened.times[(happened.masks & np.uint64(1)) != 0]
-    if as_of is None or not len(happened.times):
+    # In these modes who skipped the first step starts at another one.
+    may_start = (1 << len(names)) - 1 if question.mode in ("monotone", "any") else 1
+    firsts = happened.times[(happened.masks & np.uint64(may_start)) != 0]
+    if as_of is None or not len(firsts):
         return answer
-    start = int(happened.times.min() if question.since is None else question.since)
-    if question.since is None and len(firsts):
-        start = int(firsts.min())
+    start = int(firsts.min()) if question.since is None else question.since
     end = as_of + 1 if question.until is None else min(question.until, as_of + 1)
     for period in periods(start, end, every) if start < end else ():
         answer["cohorts"].append(_cohort(happened, names, question, period, as_of, exits))
