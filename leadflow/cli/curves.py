@@ -38,14 +38,13 @@ def cohorts(
     steps: Steps,
     every: Annotated[str, typer.Option(help="Length of a cohort: month, week or day.")] = "month",
     window: Annotated[
-        int,
+        int | None,
         typer.Option(
             parser=duration_option,
             metavar="DURATION",
-            help="How long after the first step the others count.",
-            show_default="30d",
+            help="How long after the first step the others count; 30d where left out.",
         ),
-    ] = _MONTH,
+    ] = None,
     mode: Mode = None,
     unit: Unit = "lead",
     since: Annotated[
@@ -71,7 +70,9 @@ def cohorts(
         if since is not None and until is not None and since >= until:
             raise ValueError("--from is not before --to: no cohort lies between them")
         how: Any = {"mode": mode or default_mode(asked), "unit": unit}
-        question = Question(window=window, since=since, until=until, **how)
+        question = Question(
+            window=_MONTH if window is None else window, since=since, until=until, **how
+        )
         length: Any = every
         document = cohorts_of(
             connection,
