@@ -11,7 +11,7 @@ from sqlalchemy.pool import StaticPool
 
 from domain.book import Rules
 from domain.decide import as_occurred
-from domain.events import Event, Fact, LeadMerged
+from domain.events import ActorJudged, Event, Fact, LeadMerged
 from projections.fill import Filler
 from projections.history import History
 from projections.setup import VERSION, create
@@ -49,8 +49,19 @@ class Filtered:
         if kept == events[: len(kept)]:
             return kept
         merges: list[Event] = [event for event in kept if isinstance(event, LeadMerged)]
-        _, history = as_occurred([e for e in kept if isinstance(e, Fact)], self._rules)
-        return [*(event for made in history for event in made), *merges]
+        facts = [event for event in kept if isinstance(event, Fact)]
+        _, history = as_occurred(facts, self._rules)
+        made = [event for events in history for event in events]
+        counted = [event for event in made if isinstance(event, Fact)]
+        told = {(fact.source, fact.id): fact for fact in facts}
+        judged = [fact for fact in counted if fact != told[fact.source, fact.id]]
+        if judged or len(counted) < len(facts):
+            # by what is left, these may be several people, of whom a verdict on all of them
+            # together says nothing: it only says that what counts is to be worked out anew
+            verdicts = [_verdict(fact) for fact in judged]
+            decisions = [event for event in made if not isinstance(event, Fact)]
+            made = [*facts, *verdicts, *decisions]
+        return [*made, *merges]
 
     def head(self) -> int:
         """Return the last position of the whole log."""
@@ -83,6 +94,19 @@ class Filtered:
     def merged(self) -> dict[str, str]:
         """Return every merge; those that do not hold yet are told by the events themselves."""
         return self._history.merged()
+
+
+def _verdict(fact: Fact) -> ActorJudged:
+    return ActorJudged(
+        (fact.source, fact.id),
+        fact.actor,
+        fact.at,
+        fact.recorded_at,
+        "as_of",
+        "",
+        fact.source,
+        fact.id,
+    )
 
 
 def as_of_engine(

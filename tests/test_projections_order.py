@@ -18,7 +18,16 @@ from projections.feeding import unsettles
 from projections.rebuild import roll_back
 from projections.runner import Runner
 from projections.spend import SPEND
-from tests.projections_kit import DAY, HOUR, MINUTE, START, Log, read_model_database
+from tests.projections_kit import (
+    DAY,
+    HOUR,
+    MINUTE,
+    START,
+    Log,
+    fact,
+    person,
+    read_model_database,
+)
 
 POLICY = load_policy()
 
@@ -210,6 +219,21 @@ def test_as_of_an_instant_the_rows_are_those_of_the_facts_so_far(
     engine = as_of_engine(Log(POLICY, arrived), POLICY, as_of, known_at)
 
     assert analytic(projected(Log(POLICY, holding), 1_000)) == analytic(digests(engine))
+    engine.dispose()
+
+
+def test_as_of_an_instant_a_mail_of_somebody_else_judges_no_click() -> None:
+    """Two who were joined later are two at that instant, with what each of them did."""
+    ada, visitor = person(email="ada@example.com"), person(anonymous_id="v1")
+    known = [
+        fact("email.clicked", 0, ada, id="click", message="m1", link="a"),
+        fact("page.viewed", HOUR, person(email="ada@example.com", anonymous_id="v1")),
+        fact("email.delivered", 0, visitor, id="mail", message="m1"),
+    ]
+
+    engine = as_of_engine(Log(POLICY, known), POLICY, START)
+
+    assert projected(Log(POLICY, [known[0], known[2]]), 1_000) == digests(engine)
     engine.dispose()
 
 
