@@ -37,7 +37,7 @@ MARKET = Market(seed=7, leads=600)
 SIMULATION = simulate(MARKET)
 EVENTS = list(SIMULATION.events)
 TRUTH = SIMULATION.truth
-GOLDEN = "082d2ea50d92a71338db5d900b11f2bf4c8550c54e856d862c7f9106856634f7"
+GOLDEN = "17edbd6634c1d281279d1962f0f5c50d77567fd9344c2c839b9e1a041ed49807"
 
 rate = st.floats(0, 1)
 markets = st.builds(
@@ -58,6 +58,7 @@ markets = st.builds(
     unknown_types=rate,
     success=st.floats(0, 5),
     one_key=st.booleans(),
+    currency=st.sampled_from([None, "EUR", "JPY", "USD"]),
 )
 
 
@@ -311,6 +312,29 @@ def recount(events: list[Envelope]) -> dict[str, Any]:
 def test_totals_are_what_the_bytes_say(n: int) -> None:
     totals = SIMULATION.first(n).truth.totals
     assert {name: getattr(totals, name) for name in recount([])} == recount(EVENTS[:n])
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY"])
+def test_a_market_may_have_one_currency_and_is_else_the_same(currency: str) -> None:
+    as_usual = simulate(Market(seed=7, leads=300)).truth
+    one = simulate(Market(seed=7, leads=300, currency=currency)).truth
+    assert [currency] == list(one.totals.amounts) == list(one.totals.spend)
+    assert as_usual.totals.won == one.totals.won
+    assert as_usual.leads.keys() == one.leads.keys()
+
+
+def test_a_fair_is_paid_for_until_it_is_over() -> None:
+    paid: defaultdict[str, set[int]] = defaultdict(set)
+    for envelope in EVENTS:
+        data = data_of(envelope)
+        if envelope.event["type"] == "spend.recorded" and data["channel"] == "event":
+            paid[data["campaign"]].add((envelope.occurred_at - MARKET.start) // DAY)
+    assert {
+        "expo-1": {6},
+        "expo-2": {13, 20, 27, 34, 41},
+        "expo-3": {48, 55, 62, 69, 76},
+        "expo-4": {83, 90, 97, 104, 111, 118},
+    } == paid
 
 
 def test_the_truth_of_each_lead_lists_exactly_its_events_and_identifiers() -> None:

@@ -21,6 +21,7 @@ from leadflow.cli import (
     intake,
     letters,
     maintain,
+    market,
     mix,
     people,
     pipeline,
@@ -95,6 +96,7 @@ def root(
 
 
 trial.register(app)
+market.register(app)
 setup.register(app)
 intake.register(app)
 run.register(app)
@@ -129,7 +131,7 @@ hygiene.register(app)
 
 
 _PANELS = {
-    "Begin": "demo init doctor status roles",
+    "Begin": "demo simulate init doctor status roles",
     "Take in": "schema broker ingest send import consume project up dead-letters",
     "Pipeline and funnel": "pipeline stage-graph handoffs channels funnel cohorts curve stages",
     "Speed and work": "speed touch-coverage ab-test recycled source-mix hygiene",

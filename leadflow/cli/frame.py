@@ -39,6 +39,9 @@ GLOBAL: Final = {"--database": True, "--kafka": True, "--policy": True, "-v": Fa
 _PIPED: Final = 140
 """Characters of a line where the answer goes into a file or a pipe."""
 
+_NARROWEST: Final = 12
+"""Characters that a column keeps, where its cells have as many, when the table is too wide."""
+
 _EVERY: Final = 5.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -218,15 +221,19 @@ def note(words: str) -> None:
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Group:
     """Return a table; columns named ``>...`` are numbers, to the right, ``=...`` are never cut."""
     made = Table(box=None, pad_edge=False, header_style="dim")
-    for name in columns:
+    cells = [[cell_text(cell) for cell in row] for row in rows]
+    for n, name in enumerate(columns):
+        label = name.lstrip(">=")
+        longest = max(map(len, (label, *(row[n] for row in cells))))
         made.add_column(
-            name.lstrip(">="),
+            label,
             justify="right" if name.startswith(">") else "left",
             no_wrap=name.startswith((">", "=")),
             overflow="fold",
+            min_width=min(longest, _NARROWEST),
         )
-    for row in rows:
-        made.add_row(*(escape(cell_text(cell)) for cell in row))
+    for row in cells:
+        made.add_row(*map(escape, row))
     return Group(made) if title is None else Group(Text(title, style="bold"), made)
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 
 from leadflow.cli.frame import (
     AsJson,
@@ -87,9 +87,8 @@ def prices_text(paid: list[dict[str, Any]], name: str) -> str:
 
 def _sources(console: Console, document: dict[str, Any], by: str) -> None:
     spent = bool(document["spend"])
-    rows = []
-    for row in document["rows"]:
-        shown = [
+    rows = [
+        [
             value_text(row["value"]),
             row["leads"],
             row["mql"],
@@ -99,16 +98,26 @@ def _sources(console: Console, document: dict[str, Any], by: str) -> None:
             percent(row["conversion_to_won"]),
             amounts_text(row["amounts"]),
         ]
-        if spent:
-            paid = row["costs"]
-            shown += [prices_text(paid, name) for name in ("spend", "cost_per_lead", "cac")]
-            shown.append(ratios_text(paid, "roas"))
-        rows.append(shown)
+        for row in document["rows"]
+    ]
     columns = [by, ">leads", ">mql", ">sql", ">opportunity", ">won", ">to won", ">amount"]
-    columns += [">spend", ">per lead", ">cac", ">roas"] if spent else []
     console.print(table("by first touch", columns, rows))
+    if spent:
+        console.print()
+        console.print(_costs(document, by))
     show_unmatched(console, document["unmatched"], by)
     console.print(f"Next: leadflow economics --by {by}" if spent else _NEXT, style="dim")
+
+
+def _costs(document: dict[str, Any], by: str) -> Group:
+    """Return the table of what was paid, of the rows for which something was."""
+    rows = []
+    for row in document["rows"]:
+        paid = row["costs"]
+        if any(one["spend"] is not None for one in paid):
+            prices = (prices_text(paid, name) for name in ("spend", "cost_per_lead", "cac"))
+            rows.append([value_text(row["value"]), *prices, ratios_text(paid, "roas")])
+    return table("what they cost", [by, ">spend", ">per lead", ">cac", ">roas"], rows)
 
 
 _NEXT = "Next: leadflow lead show KEY"
@@ -122,7 +131,11 @@ def show_unmatched(console: Console, unmatched: dict[str, Any], by: str) -> None
     if unmatched.get("reason"):
         console.print(f"  {unmatched['reason']}", markup=False)
     for one in unmatched.get("values", ())[:_MOST]:
-        what = f"names no {by}" if one["value"] is None else f"{one['value']}: no lead first came from it"
+        what = (
+            f"names no {by}"
+            if one["value"] is None
+            else f"{one['value']}: no lead first came from it"
+        )
         console.print(f"  {amounts_text(one['spend'])} {what}", markup=False)
 
 

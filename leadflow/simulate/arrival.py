@@ -38,6 +38,17 @@ INTENTS = ("demo.requested", "pricing.requested", "quote.requested", "contact.re
 DIRECT_TOUCH: Block = {"channel": "direct"}
 
 
+def fairs_of(market: Market) -> int:
+    """Return how many fairs the market has, at least one."""
+    return max(1, (market.days - FIRST_FAIR + FAIR_EVERY - 1) // FAIR_EVERY)
+
+
+def fair_paid_on(market: Market, day: int) -> int:
+    """Return the number, from 1, of the fair that goes on or comes next on *day*, or the last."""
+    over = (day - FIRST_FAIR - 3 + FAIR_EVERY) // FAIR_EVERY
+    return min(over + 1, fairs_of(market))
+
+
 class Birth(NamedTuple):
     """When and by which way a lead comes."""
 
@@ -52,7 +63,7 @@ def be_born(market: Market, lead: int, rng: Random) -> Birth:
     draw = rng.random
     origin = pick_origin(draw)
     if origin.name == FAIR:
-        fairs = max(1, (market.days - FIRST_FAIR + FAIR_EVERY - 1) // FAIR_EVERY)
+        fairs = fairs_of(market)
         day = FIRST_FAIR + FAIR_EVERY * int(draw() * fairs) + int(draw() * 3)
         at = min(day, market.days - 1) * DAY + between(draw, 0, 9 * HOUR)
     else:

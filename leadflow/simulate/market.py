@@ -23,6 +23,10 @@ DAY = 24 * HOUR
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive arithmetic is twice as fast; the offset is text
 END = int(datetime(2025, 7, 1, tzinfo=UTC).timestamp()) * SECOND
 """Where a market ends that `market_for_events` makes: in the past of every clock we meet."""
+UNIT_PRICE = {"EUR": 100, "USD": 100, "JPY": 1}
+"""Minor units in one major unit."""
+WORTH = {"EUR": 1, "USD": 1, "JPY": 150}
+"""What costs one euro costs so many major units."""
 FEWEST_PER_LEAD = 18
 """Events of a lead on average, rounded down: the measured mean is 19."""
 
@@ -70,6 +74,8 @@ class Market:
     Without it the sources know a person by what they know: the Kafka keys of one person differ,
     and partitions read side by side may show them in another order than they arrived.
     """
+    currency: str | None = None
+    """EUR, JPY or USD for the whole market; None: people pay in the currency of their country."""
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.leads < 0 or self.days < 1:
@@ -79,6 +85,10 @@ class Market:
             )
         if self.start % SECOND:
             raise ValueError(f"start is a whole second in microseconds, not {self.start}")
+        if self.currency is not None and self.currency not in UNIT_PRICE:
+            raise ValueError(
+                f"currency is one of {', '.join(sorted(UNIT_PRICE))}, not {self.currency!r}"
+            )
         for name in RATES:
             rate = getattr(self, name)
             if not 0 <= rate <= 1:

@@ -3,7 +3,18 @@
 from leadflow.simulate.arrival import ask
 from leadflow.simulate.cast import FAIR, OUTBOUND, REPS, Rep
 from leadflow.simulate.fate import Scene
-from leadflow.simulate.market import DAY, HOUR, MINUTE, SECOND, between, chance, pick, quantile
+from leadflow.simulate.market import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    UNIT_PRICE,
+    WORTH,
+    between,
+    chance,
+    pick,
+    quantile,
+)
 from leadflow.simulate.pen import Block
 from leadflow.simulate.wire import (
     CALENDAR,
@@ -26,9 +37,6 @@ COMPETITORS = ("Rivalo", "Pumpwerk Beta")
 PRODUCTS = ("dosing-line", "service-plan", "sensor-kit")
 PATIENCE = 14 * DAY
 """How long a lead waits for a call before it buys elsewhere or forgets."""
-UNIT_PRICE = {"EUR": 100, "USD": 100, "JPY": 1}
-"""Minor units in one major unit."""
-WORTH = {"EUR": 1, "USD": 1, "JPY": 150}
 MOTIVES = ("call", "price", "timing")
 
 
@@ -170,7 +178,7 @@ def meet(scene: Scene, rep: Rep, at: int, waited: int) -> None:
 def negotiate(scene: Scene, rep: Rep, at: int, waited: int) -> None:
     """Open an opportunity and bring it to its end."""
     draw, fate, market = scene.draw, scene.fate, scene.market
-    currency = fate.person.country.currency
+    currency = market.currency or fate.person.country.currency
     amount = between(draw, 8, 900) * 50 * WORTH[currency] * UNIT_PRICE[currency]
     closes = at + between(draw, 9 * DAY, 50 * DAY)
     fields: Block = {
@@ -241,7 +249,7 @@ def price(scene: Scene, amount: int) -> str | int:
     """Return *amount* (minor units) by the money rule: a decimal string, or the integer."""
     if chance(scene.draw, 0.5):
         return amount
-    unit = UNIT_PRICE[scene.fate.person.country.currency]
+    unit = UNIT_PRICE[scene.market.currency or scene.fate.person.country.currency]
     return str(amount) if unit == 1 else f"{amount // unit}.{amount % unit:02d}"
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple, cast
 
-from leadflow.simulate.arrival import be_born
+from leadflow.simulate.arrival import be_born, fair_paid_on
 from leadflow.simulate.fate import Fate
 from leadflow.simulate.life import live
-from leadflow.simulate.market import DAY, HOUR, Market, between, chance
+from leadflow.simulate.market import DAY, HOUR, UNIT_PRICE, WORTH, Market, between, chance
 from leadflow.simulate.wire import (
     DIALER,
     MONEY,
@@ -25,7 +25,7 @@ from leadflow.simulate.wire import (
 CAMPAIGNS = (
     ("paid_social", "linkedin", "brand-push", "EUR", 9_000_00),
     ("paid_search", "google", "pumps-de", "EUR", 4_000_00),
-    ("event", "expo", "expo-1", "USD", 12_000_00),
+    ("event", "expo", "expo", "USD", 12_000_00),
     ("webinar", "webinar", "line-care", "JPY", 60_000),
 )
 LATE = HOUR
@@ -171,8 +171,11 @@ def _spend(market: Market, day: int, rng: Random) -> Iterator[Envelope]:
         return
     rng.seed(f"{market.seed}:spend:{day}")
     at = market.start + day * DAY + 20 * HOUR
-    for number, (channel, source, campaign, currency, usual) in enumerate(CAMPAIGNS):
+    for number, (channel, source, name, usually_in, usual) in enumerate(CAMPAIGNS):
+        campaign = f"{name}-{fair_paid_on(market, day)}" if channel == "event" else name
+        currency = market.currency or usually_in
         amount = usual * between(rng.random, 80, 120) // 100
+        amount = amount * _price(currency) // _price(usually_in)
         written: str | int = amount
         if currency != "JPY" and chance(rng.random, 0.5):
             written = f"{amount // 100}.{amount % 100:02d}"
@@ -186,6 +189,11 @@ def _spend(market: Market, day: int, rng: Random) -> Iterator[Envelope]:
         }
         event = write_event(MONEY, "spend.recorded", at, (market.seed, day, number), data)
         yield Envelope(at + number * 1_000, -1, day * 10 + number, False, campaign, at, event)
+
+
+def _price(currency: str) -> int:
+    """Return the minor units of *currency* that buy what one euro buys."""
+    return UNIT_PRICE[currency] * WORTH[currency]
 
 
 @dataclass(slots=True)
