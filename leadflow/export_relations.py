@@ -230,7 +230,9 @@ def _order(
 
 def _pages(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
     """Yield the rows, ``ROWS`` at a time, without holding more."""
-    result = connection.execution_options(stream_results=True, max_row_buffer=ROWS).execute(query)
+    # of the statement: set on a connection, they would stay with it
+    streamed = query.execution_options(stream_results=True, max_row_buffer=ROWS)
+    result = connection.execute(streamed)
     yield from result.partitions(ROWS)
 
 

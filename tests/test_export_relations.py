@@ -219,3 +219,12 @@ def test_csv_needs_no_other_package(
     export(app, tmp_path / "out", "csv", names=["v_funnel"])
     with pytest.raises(ColumnsMissing, match=r"leadflow\[columns\]"):
         export(app, tmp_path / "other", names=["v_funnel"])
+
+
+def test_an_export_leaves_its_connection_as_it_was(app: App, tmp_path: Path) -> None:
+    """Options that stay with a connection would change how others read from it."""
+    with reader(app.settings.database_url) as connection:
+        before = connection.get_execution_options()
+        export_relations(connection, tmp_path / "out", "csv")
+
+        assert before == connection.get_execution_options()
