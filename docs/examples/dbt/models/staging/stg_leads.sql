@@ -1,0 +1,20 @@
+select
+    lead_id,
+    stage,
+    cycle,
+    captured_at,
+    first_event_at,
+    last_event_at,
+    first_touch_at,
+    channel,
+    source,
+    medium,
+    campaign,
+    owner,
+    country,
+    industry,
+    account,
+    deals_open,
+    deals_won,
+    deals_lost
+from {{ source('leadflow', 'v_pipeline') }}
