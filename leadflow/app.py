@@ -16,6 +16,7 @@ from leadflow.policy_book import read_book
 from leadflow.settings import Settings
 from leadflow.store import UnknownDatabase, migrate, open_store
 from leadflow.store.base import Store
+from projections.digest import hold_still
 from projections.runner import Runner
 
 if TYPE_CHECKING:
@@ -131,8 +132,12 @@ class App:
         return self._engine
 
     def connect(self) -> Connection:
-        """Return a connection on which queries of the read models find their tables."""
-        return self.runner.engine.connect()
+        """Return a connection on which queries of the read models find their tables.
+
+        Whatever is asked on it is answered by one state of them, though a batch is projected, or
+        another set becomes live, between two queries.
+        """
+        return hold_still(self.runner.engine.connect())
 
     # --- the parts ---
 

@@ -33,12 +33,17 @@ def digests(engine: Engine, which: str = LIVE) -> dict[str, str]:
 @contextmanager
 def snapshot(engine: Engine) -> Generator[Connection]:
     """Lend a connection that sees the database as it is now, whatever is written meanwhile."""
-    with engine.connect() as connection:
-        if is_postgresql(engine.dialect):
-            connection.execution_options(isolation_level="REPEATABLE READ")
-        else:
-            connection.exec_driver_sql("BEGIN")  # the driver itself begins none to read
+    with hold_still(engine.connect()) as connection:
         yield connection
+
+
+def hold_still(connection: Connection) -> Connection:
+    """Return *connection*, which sees from its first query on what the database held then."""
+    if is_postgresql(connection.dialect):
+        connection.execution_options(isolation_level="REPEATABLE READ")
+    else:
+        connection.exec_driver_sql("BEGIN")  # the driver itself begins none to read
+    return connection
 
 
 def digests_in(

@@ -1,16 +1,23 @@
 """A rebuild goes on where it was ended, and puts nothing live that it cannot answer for."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
 from domain.policy import Policy
+from leadflow.app import App
 from leadflow.policies import load_policy
+from leadflow.settings import load_settings
 from projections import builds
+from projections.digest import snapshot
 from projections.naming import LIVE, NEW, OLD
+from projections.pipeline import pipeline
 from projections.rebuild import NoOldSet, NothingToResume, RebuildReport, rebuild, roll_back, sets
 from projections.runner import Runner
 from projections.schema import SCHEMA
@@ -284,3 +291,34 @@ def test_the_live_set_cannot_be_dropped(runner: Runner) -> None:
     with pytest.raises(ValueError, match="switched, not dropped"):
         drop(runner.engine, LIVE)
     drop(runner.engine, OLD)
+
+
+def test_an_answer_of_several_queries_is_put_together_from_one_set(tmp_path: Path) -> None:
+    """Leads have other numbers in another set; on PostgreSQL the switch waits for the reader."""
+    with App(load_settings({"database_url": f"sqlite:///{tmp_path / 'leadflow.db'}"})) as app:
+        app.prepare()
+        runner = Runner(app.engine, history(), POLICY)
+        runner.catch_up()
+        with app.connect() as connection:
+            first = connection.execute(select(pipeline.c.lead_no, pipeline.c.lead_id)).all()
+            again(runner)
+            second = connection.execute(select(pipeline.c.lead_no, pipeline.c.lead_id)).all()
+        assert first == second
+        with app.connect() as connection:
+            assert dict(first) != dict(
+                connection.execute(select(pipeline.c.lead_no, pipeline.c.lead_id)).all()
+            )
+
+
+def test_a_switch_waits_for_whoever_is_reading(postgres_database: str) -> None:
+    with running(postgres_database) as runner, ThreadPoolExecutor(1) as pool:
+        reached = Event()
+        with snapshot(runner.engine) as connection:
+            first = connection.execute(text(f"SELECT * FROM {SCHEMA}.pipeline")).all()
+            rebuilding = pool.submit(
+                again, runner, on_step=lambda step: reached.set() if step == "switch" else None
+            )
+            assert reached.wait(60)
+            assert first == connection.execute(text(f"SELECT * FROM {SCHEMA}.pipeline")).all()
+            assert not rebuilding.done()
+        assert rebuilding.result().switched
