@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from domain.aliases import UnknownStage, code_of
 from domain.events import Fact
 from domain.stages import STAGES
+from leadflow.amounts import decimal_text
 
 _STEP: Final = re.compile(r"([A-Za-z0-9_.:-][A-Za-z0-9_.: -]*)(?:\[([^\]]*)\])?")
 _OUTSIDE_BRACKETS: Final = re.compile(r",(?![^\[]*\])")
@@ -141,7 +142,14 @@ def condition_of(step: Step) -> Callable[[Fact], bool]:
 
 
 def field(fact: Fact, name: str) -> Any:
-    """Return a field of a fact: of its type, or ``actor``, ``source``, ``touch.channel``, ..."""
+    """Return a field of a fact: of its type, or ``actor``, ``source``, ``touch.channel``, ...
+
+    The ``amount`` is a decimal in major units of its currency, as producers write it.
+    """
+    if name == "amount":
+        amount, currency = fact.get("amount"), fact.get("currency")
+        if isinstance(amount, int) and isinstance(currency, str):
+            return Decimal(decimal_text(amount, currency))
     if name == "actor":
         return fact.actor
     if name == "source":
@@ -165,14 +173,20 @@ def told(value: Any) -> str | None:
 def _check(one: Filter) -> Callable[[Any], bool]:
     """Return what a filter asks of a value. A missing one differs from all and exceeds none."""
     asked = one.value
+    limit = _number(asked)
+
+    def equals(value: Any) -> bool:
+        # 1200 and 1200.00 are one amount; codes and numbers of houses are texts.
+        return value == limit if isinstance(value, Decimal) else told(value) == asked
+
     if one.operator == "=":
-        return lambda value: told(value) == asked
+        return equals
     if one.operator == "!=":
-        return lambda value: told(value) != asked
+        return lambda value: not equals(value)
     if one.operator == "~":
         part = asked.casefold()
         return lambda value: value is not None and part in str(value).casefold()
-    limit, sign = _number(asked), (1 if one.operator == ">" else -1)
+    sign = 1 if one.operator == ">" else -1
 
     def exceeds(value: Any) -> bool:
         if value is None or isinstance(value, bool):
