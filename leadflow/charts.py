@@ -226,7 +226,7 @@ def save(spec: Spec, file: Path) -> None:
     if suffix == ".json":
         content = (json.dumps(spec, indent=2, ensure_ascii=False) + "\n").encode()
     elif suffix == ".svg":
-        content = _drawing().vegalite_to_svg(spec, allowed_base_urls=[]).encode()
+        content = as_svg(spec).encode()
     else:
         content = _drawing().vegalite_to_png(spec, scale=2, allowed_base_urls=[])
     beside = file.with_name(f".{file.name}.{os.getpid()}.partial")
@@ -235,6 +235,12 @@ def save(spec: Spec, file: Path) -> None:
         beside.replace(file)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def as_svg(spec: Spec) -> str:
+    """Return the chart as SVG, for a page or a notebook. Raises ChartsMissing."""
+    drawn: str = _drawing().vegalite_to_svg(spec, allowed_base_urls=[])
+    return drawn
 
 
 def as_text(spec: Spec, width: int = 78) -> str:

@@ -109,7 +109,9 @@ def test_the_monthly_pipeline_is_that_of_the_command(built: Built) -> None:
 
     found = built.rows("SELECT * REPLACE (strftime(month, '%Y-%m') AS month) FROM pipeline_monthly")
     assert leads == {(row["month"], row["stage"]): row["leads"] for row in found}
-    found = built.rows("SELECT * REPLACE (strftime(month, '%Y-%m') AS month) FROM pipeline_value_monthly")
+    found = built.rows(
+        "SELECT * REPLACE (strftime(month, '%Y-%m') AS month) FROM pipeline_value_monthly"
+    )
     assert worth == {(row["month"], row["currency"]): row["amount"] for row in found}
     assert len({month for month, _ in worth}) > 1
 
