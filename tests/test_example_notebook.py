@@ -1,6 +1,7 @@
 """The notebook of the examples runs without anybody watching, and says what leadflow says."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,9 +99,10 @@ def test_three_charts_are_drawn(shown: Shown) -> None:
 
 
 def test_it_is_a_script_and_a_page_without_a_browser(shown: Shown, tmp_path: Path) -> None:
-    page = tmp_path / "pipeline.html"
+    page, copy = tmp_path / "pipeline.html", tmp_path / NOTEBOOK.name
+    shutil.copy(NOTEBOOK, copy)  # what marimo remembers of a run it writes beside the notebook
     done = subprocess.run(
-        [sys.executable, "-m", "marimo", "export", "html", NOTEBOOK, "-o", page],
+        [sys.executable, "-m", "marimo", "export", "html", copy, "-o", page],
         env=offline(EXPORT_DIR=str(shown.market.folder), HOME=str(tmp_path)),
         cwd=tmp_path,
         capture_output=True,
