@@ -254,9 +254,9 @@ def test_totals_count_subjects_rates_and_the_median_of_seconds() -> None:
     ]
 
     assert funnel(subjects, STEPS) == [
-        StepTotal(3, Fraction(1), Fraction(1), *map(Fraction, (0, 0, 0, 0))),
-        StepTotal(2, Fraction(2, 3), Fraction(2, 3), *map(Fraction, ("35/2", 25, "35/2", 25))),
-        StepTotal(1, Fraction(1, 3), Fraction(1, 2), *map(Fraction, (30, 30, 20, 20))),
+        StepTotal(3, Fraction(1), Fraction(1), *[Fraction(0)] * 4),
+        StepTotal(2, Fraction(2, 3), Fraction(2, 3), *[Fraction(35, 2), Fraction(25)] * 2),
+        StepTotal(1, Fraction(1, 3), Fraction(1, 2), *[Fraction(30)] * 2, *[Fraction(20)] * 2),
     ]
 
 
