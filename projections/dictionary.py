@@ -202,6 +202,7 @@ VIEW_KEYS: Final = {
     "v_sources": ("channel", "source"),
     "v_channel_matrix": ("channel",),
     "v_handoffs": ("lead_id", "n"),
+    "v_clocks": ("lead_id", "cycle"),
     "v_spend": ("fact_source", "fact_id"),
     "v_economics": ("month", "campaign", "currency"),
 }

@@ -77,6 +77,12 @@ VIEW_COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "v_handoffs.reason": ("text", "Reason that was given"),
     "v_handoffs.next_stage": ("text", "Stage that was entered next; null while it is mql"),
     "v_handoffs.owner": ("text", "Who works the lead now"),
+    "v_clocks.cycle": ("integer", "Cycle, from 1"),
+    "v_clocks.start": ("text", "What started the clock: asked, mql or sql"),
+    "v_clocks.started_at": ("timestamp", "When it started"),
+    "v_clocks.attempted_at": ("timestamp", "When sales first tried after that; null: nobody did"),
+    "v_clocks.waited_seconds": ("integer", "Seconds between both, whole; null: nobody tried"),
+    "v_clocks.attempted_by": ("text", "Who tried, as the producer names them"),
     "v_spend.amount": ("decimal", "Amount; below zero it was given back"),
     "v_spend.reported_at": ("timestamp", "When it was reported"),
     "v_economics.month": (

@@ -9,14 +9,26 @@ that the view is named after; what tells its rows apart in ``projections.diction
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sqlalchemy import Connection, Dialect, text
 
+from domain.counts import PERSON
+from domain.outreach import CHANNEL_OF
+from domain.speed import CLOSING, ENGINE_RULES
+from domain.vocabulary import INTENT
 from projections.credit import STORED
 from projections.naming import LIVE, schema_of
 from projections.schema import is_postgresql
+
+
+def _listed(words: Iterable[str]) -> str:
+    """Return *words* as SQL lists them."""
+    return ", ".join(f"'{word}'" for word in sorted(words))
+
+
+_CALLS: Final = [type_ for type_, channel in CHANNEL_OF.items() if channel == "phone"]
 
 _VIEWS: Final[Mapping[str, tuple[str, str]]] = {
     "v_pipeline": (
@@ -175,6 +187,39 @@ FROM (SELECT p.lead_id, p.owner, s.n, s.cycle, s.entered_at_us AS mql_us, s.rule
     WHERE w.lead_no = s.lead_no AND w.type = 'lead.rejected' AND w.at_us >= s.entered_at_us
     AND (s.exited_at_us IS NULL OR w.at_us <= s.exited_at_us))
   WHERE s.stage = 'mql') h""",
+    ),
+    "v_clocks": (
+        "When leads asked, or became an MQL, and who tried first to reach them; one row per cycle",
+        f"""
+SELECT t.lead_id, t.cycle, CASE t.began - t.began_us * 4 WHEN 0 THEN 'asked' WHEN 1 THEN 'mql' ELSE 'sql' END
+    AS start, @at(t.began_us) AS started_at, @at(a.at_us) AS attempted_at,
+  (a.at_us - t.began_us) / 1000000 AS waited_seconds, a.actor_id AS attempted_by
+FROM (SELECT p.lead_id, b.lead_no, b.cycle, b.began, b.began / 4 AS began_us,
+    (SELECT min(w.n) FROM activities w WHERE w.lead_no = b.lead_no AND w.at_us >= b.began / 4
+      AND (b.follows_us IS NULL OR w.at_us < b.follows_us)
+      AND (b.closed_us IS NULL OR w.at_us <= b.closed_us)
+      AND w.type IN ({_listed(CHANNEL_OF)}) AND ((w.actor = 'rep' AND (w.type NOT IN ({_listed(_CALLS)})
+        OR w.direction IS NULL OR w.direction <> 'inbound'))
+      OR (w.actor = 'unknown' AND w.type IN ({_listed(_CALLS)})
+        AND w.direction = 'outbound'))) AS tried
+  FROM (SELECT c.lead_no, c.cycle, c.follows_us, c.closed_us, min(s.began) AS began
+    FROM (SELECT lead_no, cycle, min(entered_at_us) AS opened_us,
+        lead(min(entered_at_us)) OVER (PARTITION BY lead_no ORDER BY cycle) AS follows_us,
+        min(CASE WHEN stage IN ({_listed(CLOSING)}) THEN entered_at_us END) AS closed_us
+      FROM stages GROUP BY lead_no, cycle) c
+    JOIN (SELECT lead_no, at_us, at_us * 4 AS began FROM activities
+        WHERE type IN ({_listed(INTENT)}) AND actor IN ({_listed(PERSON)})
+      UNION ALL
+      SELECT lead_no, entered_at_us, entered_at_us * 4 + 1 FROM stages WHERE stage = 'mql'
+      UNION ALL
+      SELECT lead_no, entered_at_us, entered_at_us * 4 + 2 FROM stages
+        WHERE stage = 'sql' AND rule IN ({_listed(ENGINE_RULES)})) s
+    ON s.lead_no = c.lead_no AND s.at_us >= c.opened_us
+      AND (c.follows_us IS NULL OR s.at_us < c.follows_us)
+    GROUP BY c.lead_no, c.cycle, c.follows_us, c.closed_us) b
+  JOIN pipeline p ON p.lead_no = b.lead_no
+  WHERE b.closed_us IS NULL OR b.began / 4 <= b.closed_us) t
+LEFT JOIN activities a ON a.lead_no = t.lead_no AND a.n = t.tried""",  # noqa: S608 - our own words
     ),
     "v_spend": (
         "What marketing cost: every report that counts; refunds are below zero",
