@@ -173,7 +173,9 @@ def _side_by_side(spec: Spec, field: str) -> Spec:
     spec["height"] = {"step": _THIN_BAR, "for": "offset"}
     spec["encoding"]["y"]["scale"] = {"paddingInner": 0.15, "paddingOuter": 0.05}
     split = {"field": field, "type": "nominal", "sort": None}
-    spec["encoding"] |= {"yOffset": split, "color": {**split, "title": field}}
+    many = len({row[field] for row in spec["data"]["values"]}) > MOST_GROUPS
+    colors = {"scale": {"scheme": "tableau20"}} if many else {}
+    spec["encoding"] |= {"yOffset": split, "color": {**split, "title": field, **colors}}
     return spec
 
 
