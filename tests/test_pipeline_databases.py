@@ -12,7 +12,7 @@ from domain.stage_graph import Stay
 from domain.stages import STAGES
 from projections.channel_matrix import channel_matrix
 from projections.handoffs import handoffs
-from projections.pipeline import summary
+from projections.pipeline_now import summary
 from projections.pipeline_over_time import over_time
 from projections.schema import read_models
 from projections.setup import create

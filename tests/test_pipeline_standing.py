@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.periods import Every, periods
 from domain.standing import LEAST_EXITS, Limit, is_stuck, silence_limit, stage_at
 from leadflow.policies import load_policy
-from projections import pipeline
+from projections import pipeline_now
 from projections.answers import DAY
 from projections.as_of import as_of_engine
 from projections.pipeline_over_time import over_time
@@ -30,7 +30,7 @@ POLICY = load_policy()
 def test_amounts_of_any_size_are_added_exactly(population: list[Life]) -> None:
     engine = filled(population)
     with engine.connect() as connection:
-        answer = pipeline.summary(connection, "channel", NOW)
+        answer = pipeline_now.summary(connection, "channel", NOW)
     engine.dispose()
 
     assert told(population, NOW) == {
@@ -88,8 +88,8 @@ def test_the_query_finds_the_stuck_leads_of_the_rule(
 
     engine = filled(population)
     with engine.connect() as connection:
-        answer = pipeline.summary(connection, as_of=NOW, stuck=7, silent_for=silent_for)
-        by_channel = pipeline.summary(connection, "channel", NOW, silent_for=silent_for)
+        answer = pipeline_now.summary(connection, as_of=NOW, stuck=7, silent_for=silent_for)
+        by_channel = pipeline_now.summary(connection, "channel", NOW, silent_for=silent_for)
     engine.dispose()
 
     assert len(expected) == answer["stuck"]["leads"]
@@ -205,7 +205,7 @@ def test_a_point_is_the_pipeline_folded_as_of_its_end() -> None:
         at = min(period.end - 1, START + 40 * DAY)
         engine = as_of_engine(log, POLICY, as_of=at)
         with engine.connect() as connection:
-            folded = pipeline.summary(connection, as_of=at)
+            folded = pipeline_now.summary(connection, as_of=at)
         engine.dispose()
         assert [(one["stage"], one["leads"], one["amounts"]) for one in folded["stages"]] == [
             (one["stage"], one["leads"], one["amounts"]) for one in point["stages"]

@@ -14,9 +14,11 @@ from domain.attribution import MODELS, attribute
 from domain.events import Fact
 from domain.journey import COLLAPSE_GAP, LOOKBACK
 from leadflow.policies import load_policy
-from projections import credit, funnel, pipeline, sources
+from projections import credit, funnel, pipeline_now, sources
 from projections.as_of import as_of_engine
+from projections.pipeline import UnknownDimension
 from projections.runner import Runner
+from tests.journeys_by_domain import journeys
 from tests.projections_kit import DAY, HOUR, Log, fact, memory, read_model_database
 
 POLICY = load_policy()
@@ -51,7 +53,7 @@ def won_of(answer: Any) -> Decimal:
 
 def test_pipeline_tells_leads_and_amounts_by_stage(projected: Engine, expected: Any) -> None:
     with projected.connect() as connection:
-        answer = pipeline.summary(connection, by="channel")
+        answer = pipeline_now.summary(connection, by="channel")
 
     by_stage = {row["stage"]: row["leads"] for row in answer["stages"]}
     assert {None: 1, "won": 4} == by_stage
@@ -106,7 +108,7 @@ def test_as_of_an_instant_the_example_is_as_it_was(example: list[Fact], expected
         at = int(datetime.fromisoformat(instant).astimezone(UTC).timestamp()) * 1_000_000
         engine = as_of_engine(log, POLICY, as_of=at)
         with engine.connect() as connection:
-            answer = pipeline.summary(connection, by="channel", as_of=at)
+            answer = pipeline_now.summary(connection, by="channel", as_of=at)
         engine.dispose()
 
         assert told["leads"] == answer["leads"]
@@ -172,7 +174,7 @@ def test_stored_credit_is_that_of_the_reference() -> None:
     with engine.connect() as connection:
         for kind in ("opportunity", "won"):
             for model in credit.STORED:
-                found = credit.journeys(connection, kind, LOOKBACK, COLLAPSE_GAP)
+                found = journeys(connection, kind, LOOKBACK, COLLAPSE_GAP)
                 reference = attribute(list(found), model, lambda touch: touch.campaign)
 
                 assert reference == credit.stored(connection, model, "campaign", kind)
@@ -183,8 +185,8 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with engine.connect() as connection:
         with pytest.raises(ValueError, match="there are first, last"):
             credit.attribution(connection, "best")
-        with pytest.raises(pipeline.UnknownDimension, match="there are owner"):
-            pipeline.summary(connection, by="stars")
+        with pytest.raises(UnknownDimension, match="there are owner"):
+            pipeline_now.summary(connection, by="stars")
         with pytest.raises(ValueError, match="there are captured"):
             funnel.funnel(connection, ["born"])
         assert set(credit.STORED) <= set(MODELS)
@@ -199,7 +201,7 @@ def test_there_is_an_answer_where_there_are_no_leads() -> None:
             "groups": [],
             "opportunities": [],
             "stuck": {"leads": 0, "rows": []},
-        } == pipeline.summary(connection)
+        } == pipeline_now.summary(connection)
         assert [] == sources.summary(connection)["rows"]
         assert 0 == credit.attribution(connection, "first")["conversions"]
         assert [0] == [step["leads"] for step in funnel.funnel(connection, ["won"])["steps"]]

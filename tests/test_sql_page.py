@@ -8,7 +8,7 @@ import pytest
 
 from leadflow.app import App
 from leadflow.query import query, reader
-from projections import pipeline, sources
+from projections import pipeline_now, sources
 from projections.grants import make_roles
 from projections.schema import SCHEMA
 from tests.command_line import CommandLine
@@ -32,7 +32,7 @@ def test_views_and_query_functions_give_the_same_numbers(database_url: str, tmp_
             with app.engine.begin() as connection:
                 make_roles(connection, SCHEMA)
         with app.connect() as connection:
-            stages = pipeline.summary(connection)["stages"]
+            stages = pipeline_now.summary(connection)["stages"]
             channels = sources.summary(connection, "channel")["rows"]
 
         in_sql = dict(ask(app, "SELECT stage, count(*) FROM v_pipeline GROUP BY stage"))

@@ -71,7 +71,7 @@ def pipeline(
 ) -> None:
     """Show how many leads stand in which stage, for how long, and what they are worth."""
     from leadflow.charts import pipeline_over_time
-    from projections.pipeline import summary
+    from projections.pipeline_now import summary
     from projections.pipeline_over_time import over_time
 
     if every is None and (since is not None or until is not None):

@@ -54,7 +54,8 @@ def demo(
 
         from projections.credit import attribution
         from projections.funnel import funnel
-        from projections.pipeline import pipeline, summary
+        from projections.pipeline import pipeline
+        from projections.pipeline_now import summary
 
         with app.connect() as connection:
             standing = summary(connection)
