@@ -73,7 +73,7 @@ def events(count: int, seed: int, start: int = 0) -> Iterator[bytes]:
     """Yield events of people who come back, some of whom are anonymous at first."""
     draw = Random(seed)
     for number in range(start, start + count):
-        who = int(draw.paretovariate(0.8)) % 100_000
+        who = draw.randrange(50) if draw.random() < 0.05 else draw.randrange(10_000)
         person: dict[str, Any] = {"email": f"p{who}@example.com"}
         type_ = draw.choice(_TYPES)
         if type_ == "page.viewed" and draw.random() < 0.3:
