@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BATCH: Final = 20_000
 """Events in one transaction while there are many."""
 
-MEMORY: Final = 40_000
+MEMORY: Final = 30_000
 """What the views in memory may weigh together, see ``View.weight``: about 100 MB."""
 
 _PAIR: Final = 64
