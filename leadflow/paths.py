@@ -1,126 +1,123 @@
 """Attribution of path data: the CSV in which attribution libraries exchange journeys."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path as File
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TextIO
 
-from domain import markov, shapley
-from domain.attribution import (
-    MODELS,
-    MOMENT_MODELS,
-    NEEDS_TIMES,
-    Attribution,
-    Conversion,
-    Path,
-    attribute,
-    credit_paths,
+from domain.attribution import MOMENT_MODELS, NEEDS_TIMES
+from projections.attribution import (
+    NO_CURRENCY,
+    checked,
+    compared,
+    document,
 )
-from domain.journey import Journey, Touch
-from projections.answers import by_size, credit_text, decimal
+from projections.attribution_models import NAMES, OF_PATHS, Asked, Models, check
+from projections.journeys import Journeys
 
 COLUMNS: Final = ("path", "total_conversions", "total_conversion_value", "total_null")
 
-PATH_MODELS: Final = ("markov", "shapley", "shapley_rate")
-"""The models that look at all journeys at once, those that led to nothing too."""
-
-_UNKNOWN: Final = "XXX"
-"""The code of ISO 4217 for no currency: path data names none."""
+COMPARED: Final = (
+    "first",
+    "last",
+    "linear",
+    "u_first_last",
+    "position_decay",
+    "markov",
+    "shapley",
+    "shapley_rate",
+)
+"""The models that stand side by side unless others are named."""
 
 _MOST_DIGITS: Final = 18
+
+_EVERY: Final = 20_000
+"""Rows between two words of progress."""
+
+Tell = Callable[[int], None]
+"""Is told how many bytes of the file have been read."""
 
 
 class PathsUnreadable(Exception):
     """Path data that cannot be read: file, line, column, value and the mend."""
 
 
-def attribution_of_paths(file: File, model: str, order: int = 1) -> dict[str, Any]:
+class Layout(NamedTuple):
+    """How a file of paths is written."""
+
+    separator: str = ">"
+    """Stands between the touches of a path; blanks around it do not count."""
+    delimiter: str = ","
+    """Stands between the columns."""
+
+
+def attribution_of_paths(
+    file: File,
+    model: str,
+    asked: Asked = Asked(),  # noqa: B008 (frozen: shared, never changed)
+    transforms: Sequence[str] = (),
+    layout: Layout = Layout(),  # noqa: B008 (the same)
+    tell: Tell | None = None,
+) -> dict[str, Any]:
     """Return the document of `leadflow attribution` for the path data in *file*.
 
-    *order* is that of the chain of ``markov``. Amounts have no currency. Raises PathsUnreadable,
-    OSError, and ValueError for a model that is not there or needs times, and for an order that
-    other models do not have.
+    Amounts have no currency. Raises PathsUnreadable, OSError, and ValueError for a model that is
+    not there or needs times, for options that it does not have, and for an unknown transform.
     """
-    _check(model, order)
-    digits = max((_digits(row.value) for row in _rows(file)), default=0)
-    if model in PATH_MODELS:
-        result, told = _over_paths(list(_paths(file, digits)), model, order)
-        return _document(result, model, digits) | told
-    return _document(attribute(_conversions(file, digits), model), model, digits)
+    _check([model])
+    check(model, asked)
+    journeys, digits = read_paths(file, transforms, layout, tell)
+    result, told = Models(journeys).ask(model, asked)
+    return document(result, model, None, {NO_CURRENCY: digits}) | told
 
 
-def _check(model: str, order: int) -> None:
-    there = [name for name in MODELS if name not in NEEDS_TIMES] + list(PATH_MODELS)
-    if model in NEEDS_TIMES or model in MOMENT_MODELS:
-        raise ValueError(f"{model} needs times, and paths have none; there are {', '.join(there)}")
-    if model not in there:
-        raise ValueError(f"unknown attribution model {model!r}; there are {', '.join(there)}")
-    if order != 1 and model != "markov":
-        raise ValueError(f"{model} has no order; markov has")
+def comparison_of_paths(
+    file: File,
+    models: Sequence[str] = COMPARED,
+    asked: Asked = Asked(),  # noqa: B008 (frozen: shared, never changed)
+    rounds: int = 0,
+    transforms: Sequence[str] = (),
+    layout: Layout = Layout(),  # noqa: B008 (the same)
+    tell: Tell | None = None,
+) -> dict[str, Any]:
+    """Return the document of `leadflow attribution --compare` for the path data in *file*.
+
+    *rounds* draws are of journeys, since paths know no leads. Raises as `attribution_of_paths`.
+    """
+    _check(models)
+    checked(models, asked)
+    journeys, digits = read_paths(file, transforms, layout, tell)
+    return compared(Models(journeys), models, None, {NO_CURRENCY: digits}, asked, rounds)
 
 
-def _over_paths(paths: list[Path], model: str, order: int) -> tuple[Attribution, dict[str, Any]]:
-    """Return the credit by a model of all paths, and what the document tells beside it."""
-    if model == "markov":
-        chain = markov.removal(paths, order)
-        return credit_paths(paths, chain.effects), {
-            "order": chain.order,
-            "states": chain.states,
-            "conversion_rate": float(chain.conversion),
-            "removal_effects": {name: float(share) for name, share in chain.effects.items()},
-            "warnings": [] if chain.warning is None else [chain.warning],
-        }
-    conversions = shapley.distinct(paths)
-    if model == "shapley":
-        return attribute(conversions, "linear"), {"warnings": []}
-    found = shapley.by_rate(paths)
-    has_nulls = any(path.nulls for path in paths)
-    return attribute(conversions, shapley.rate_rule(paths)), {
-        "conversion_rate": float(found.total),
-        "values": {name: float(value) for name, value in found.values.items()},
-        "samples": found.samples,
-        "warnings": [] if has_nulls else [markov.NO_NULL_PATHS],
-    }
+def _check(models: Sequence[str]) -> None:
+    there = ", ".join(OF_PATHS)
+    for model in models:
+        if model in NEEDS_TIMES or model in MOMENT_MODELS:
+            raise ValueError(f"{model} needs times, and paths have none; there are {there}")
+        if model not in NAMES:
+            raise ValueError(f"unknown attribution model {model!r}; there are {there}")
 
 
-def _document(result: Attribution, model: str, digits: int) -> dict[str, Any]:
-    total = sum((units.get(_UNKNOWN, 0) for units in result.amounts.values()), 0)
-    total += result.unattributed_amounts.get(_UNKNOWN, 0)
-    keys = {**dict.fromkeys(result.amounts, 0), **result.credit}
-    return {
-        "model": model,
-        "conversion": None,
-        "conversions": result.conversions,
-        "amounts": _amounts(total, digits),
-        "rows": [
-            {
-                "value": value,
-                "credit": credit_text(keys[value]),
-                "amounts": _amounts(_earned(result, value), digits),
-            }
-            for value in by_size(keys)
-        ],
-        "unattributed": {
-            "conversions": result.unattributed,
-            "amounts": _amounts(result.unattributed_amounts.get(_UNKNOWN, 0), digits),
-        },
-    }
+def read_paths(
+    file: File,
+    transforms: Sequence[str] = (),
+    layout: Layout = Layout(),  # noqa: B008 (a tuple: shared, never changed)
+    tell: Tell | None = None,
+) -> tuple[Journeys, int]:
+    """Return the journeys of *file*, read row by row, and the decimals of their amounts.
 
+    The converted journeys of a row are one journey that counts so often, the others one that led
+    to nothing. Raises PathsUnreadable and OSError, ValueError for an unknown transform.
+    """
+    from projections.journeys_read import transformed
 
-def _earned(result: Attribution, value: str | None) -> int:
-    return result.amounts.get(value, {}).get(_UNKNOWN, 0)
-
-
-def _amounts(units: int, digits: int) -> list[dict[str, str | None]]:
-    return [{"currency": None, "amount": decimal(units, digits)}] if units else []
-
-
-def _digits(value: Decimal | None) -> int:
-    if value is None:
-        return 0
-    exponent = value.as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+    found = _Paths()
+    for row in _rows(file, layout, tell):
+        found.add(row)
+    return transformed(found.journeys(), transforms), found.digits
 
 
 class _Row(NamedTuple):
@@ -132,44 +129,116 @@ class _Row(NamedTuple):
     nulls: int
 
 
-def _conversions(file: File, digits: int) -> Iterator[Conversion]:
-    for channels, conversions, value, _ in _rows(file):
-        if not conversions:
-            continue
-        touches = tuple(Touch(n, channel) for n, channel in enumerate(channels))
-        amount = _units(value, digits)
-        yield Conversion(Journey(touches, len(touches)), amount, _UNKNOWN, conversions)
+class _Paths:
+    """Takes rows, and keeps eight bytes per touch of them."""
+
+    def __init__(self) -> None:
+        self.digits = 0
+        """The most decimals of any value."""
+        self._names: dict[str, int] = {}
+        self._codes = array("i")
+        self._lengths = array("q")
+        self._count = array("q")
+        self._converted = array("b")
+        self._values: dict[int, Decimal] = {}
+
+    def add(self, row: _Row) -> None:
+        """Add the journeys of a row."""
+        names = self._names
+        codes = [names.setdefault(name, len(names)) for name in row.channels]
+        self.digits = max(self.digits, _digits(row.value))
+        if row.conversions:
+            if row.value is not None:
+                self._values[len(self._count)] = row.value
+            self._journey(codes, row.conversions, converted=True)
+        if row.nulls:
+            self._journey(codes, row.nulls, converted=False)
+
+    def _journey(self, codes: list[int], count: int, *, converted: bool) -> None:
+        self._codes.extend(codes)
+        self._lengths.append(len(codes))
+        self._count.append(count)
+        self._converted.append(converted)
+
+    def journeys(self) -> Journeys:
+        """Return the rows as columns; the instants are places."""
+        import numpy as np
+
+        from projections.columns import MISSING
+        from projections.journeys import LARGE, offsets_of
+
+        size = len(self._count)
+        codes = np.array(self._codes, np.int32)
+        offsets = offsets_of(np.array(self._lengths, np.int64))
+        lengths = np.diff(offsets)
+        amount, large = np.full(size, MISSING), {}
+        for number, value in self._values.items():
+            top, bottom = value.as_integer_ratio()
+            units = top * 10**self.digits // bottom  # exact: no value has more decimals
+            if abs(units) < LARGE:
+                amount[number] = units
+            else:
+                large[number] = units
+        names = tuple(self._names)
+        return Journeys(
+            offsets=offsets,
+            at=np.arange(len(codes), dtype=np.int64) - np.repeat(offsets[:-1], lengths),
+            codes=codes,
+            values=names,
+            channels=codes,
+            channel_names=names,
+            converted=np.array(self._converted, np.bool_),
+            count=np.array(self._count, np.int64),
+            conversion_at=lengths,
+            amount=amount,
+            currency=np.zeros(size, np.int32),
+            currencies=(NO_CURRENCY,),
+            moments=np.full((3, size), MISSING),
+            unit=np.arange(size, dtype=np.int64),
+            large=large,
+        )
 
 
-def _paths(file: File, digits: int) -> Iterator[Path]:
-    for channels, conversions, value, nulls in _rows(file):
-        amount = _units(value, digits) if conversions else None
-        yield Path(channels, conversions, nulls, amount, _UNKNOWN)
+def _digits(value: Decimal | None) -> int:
+    if value is None:
+        return 0
+    exponent = value.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def _units(value: Decimal | None, digits: int) -> int | None:
-    return None if value is None else int(value.scaleb(digits))
-
-
-def _rows(file: File) -> Iterator[_Row]:
+def _rows(file: File, layout: Layout, tell: Tell | None) -> Iterator[_Row]:
     """Yield the rows."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        missing = [name for name in COLUMNS[:2] if name not in (reader.fieldnames or ())]
-        if missing:
-            raise PathsUnreadable(
-                f"{file}:1: the column {missing[0]} is missing; path data has the columns"
-                f" {', '.join(COLUMNS)}"
-            )
+        reader = csv.DictReader(_told(lines, tell), delimiter=layout.delimiter)
         try:
+            names = reader.fieldnames or ()
+            missing = [name for name in COLUMNS[:2] if name not in names]
+            if missing:
+                alone = len(names) == 1 and missing[0] not in names
+                other = f"; columns are taken to be parted by {layout.delimiter!r}" if alone else ""
+                raise PathsUnreadable(
+                    f"{file}:1: the column {missing[0]} is missing; path data has the columns"
+                    f" {', '.join(COLUMNS)}{other}"
+                )
             for row in reader:
-                yield _row(row, f"{file}:{reader.line_num}")
+                yield _row(row, f"{file}:{reader.line_num}", layout.separator)
         except (csv.Error, UnicodeDecodeError) as error:
             raise PathsUnreadable(f"{file}: is no CSV in UTF-8: {error}") from error
 
 
-def _row(row: Mapping[str, str | None], place: str) -> _Row:
-    channels = tuple(name for part in (row["path"] or "").split(">") if (name := part.strip()))
+def _told(lines: TextIO, tell: Tell | None) -> Iterator[str]:
+    """Yield lines, and tell now and then how far they are."""
+    read = 0
+    for number, line in enumerate(lines, 1):
+        read += len(line)
+        if tell is not None and number % _EVERY == 0:
+            tell(read)
+        yield line
+
+
+def _row(row: Mapping[str, str | None], place: str, separator: str) -> _Row:
+    parts = (row["path"] or "").split(separator)
+    channels = tuple(name for part in parts if (name := part.strip()))
     conversions = _count(row, "total_conversions", place)
     nulls = _count(row, "total_null", place)
     text = (row.get("total_conversion_value") or "").strip()
@@ -179,10 +248,10 @@ def _row(row: Mapping[str, str | None], place: str) -> _Row:
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or _digits(value) > _MOST_DIGITS:
+    if not value.is_finite() or _digits(value) > _MOST_DIGITS or value.adjusted() > _MOST_DIGITS:
         raise PathsUnreadable(
             f"{place}: total_conversion_value {text!r} is no decimal of at most {_MOST_DIGITS}"
-            " digits after the point"
+            " digits before and after the point"
         )
     return _Row(channels, conversions, value, nulls)
 
@@ -194,6 +263,6 @@ def _count(row: Mapping[str, str | None], column: str, place: str) -> int:
         count = Decimal(text)
     except InvalidOperation:
         count = Decimal("NaN")
-    if not count.is_finite() or count < 0 or count != int(count):
-        raise PathsUnreadable(f"{place}: {column} {text!r} is no whole number")
+    if not count.is_finite() or not 0 <= count < 10**9 or count != int(count):
+        raise PathsUnreadable(f"{place}: {column} {text!r} is no whole number below 10^9")
     return int(count)

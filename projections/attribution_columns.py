@@ -41,7 +41,7 @@ ROLES: Final[Mapping[str, tuple[int, tuple[int, ...], int]]] = {
 }
 """Of each rule of roles the shares of the first touch, of the moments, and of the rest."""
 
-_BLOCK: Final = 1 << 16
+_BLOCK: Final = 1 << 14
 """Touches that are worked on at a time: they stay in the cache."""
 
 _LARGEST: Final = 1 << 50
@@ -49,6 +49,9 @@ _LARGEST: Final = 1 << 50
 
 _MOST: Final = 2**63 // NANO - 1
 """Conversions of one path whose credit is counted in 64 bits."""
+
+_STEPS: Final = 20
+"""Half-lives between the touches of a journey up to which stepped weights fit their squares."""
 
 _COMPARED: Final = 8
 """Touches of a journey up to which each is compared with each instead of sorting them."""
@@ -68,6 +71,8 @@ class _Block:
     size: int
     """How many values there are."""
     _places: Any = None
+    _at: Any = None
+    _weights: tuple[Any, Any] = (None, None)
 
     @property
     def count(self) -> int:
@@ -78,6 +83,18 @@ class _Block:
     def touches(self) -> Integers:
         """Return the numbers of the touches by place and journey."""
         return self.starts + np.arange(self.count, dtype=np.int64)[:, None]
+
+    def at(self, journeys: Journeys) -> Any:
+        """Return when the touches happened, by place and journey."""
+        if self._at is None:
+            self._at = journeys.at[self.touches]
+        return self._at
+
+    def weights(self, rule: "_Rule", make: Callable[["_Block"], Any]) -> Any:
+        """Return what *make* makes of this block for *rule*; it is kept for the next question."""
+        if self._weights[0] is not rule:
+            self._weights = (rule, make(self))
+        return self._weights[1]
 
     @property
     def places(self) -> Any:
@@ -105,7 +122,9 @@ class Columns:
 
     def _laid(self, which: Integers, lengths: Integers) -> Iterator[_Block]:
         of = lengths[which]
-        order = which[np.argsort(of, kind="stable")]
+        # of 16 bits numpy sorts by counting, which takes no time
+        short = of.astype(np.uint16) if len(of) and int(of.max()) < 1 << 16 else of
+        order = which[np.argsort(short, kind="stable")]
         counts = np.bincount(of) if len(of) else np.zeros(0, np.int64)
         end = 0
         for count in np.flatnonzero(counts):
@@ -257,7 +276,7 @@ class _Rule:
         if self.model in PLACES:
             found = _by_places(self.model, block.count, sizes)
         elif self.model in ROLES:
-            found = _divided(sizes, self._roles(block))
+            found = _divided(sizes, *block.weights(self, self._roles))
         elif self.model == "time_decay":
             found = self._decayed(block, sizes)
         else:
@@ -276,9 +295,9 @@ class _Rule:
         parts[place, np.arange(len(sizes))] = sizes
         return parts
 
-    def _roles(self, block: _Block) -> Integers:
+    def _roles(self, block: _Block) -> tuple[Integers, Integers]:
         first, shares, rest = ROLES[self.model]
-        at = self.journeys.at[block.touches]
+        at = block.at(self.journeys)
         held = np.zeros(at.shape, np.int64)
         held[0] += first
         columns = np.arange(at.shape[1])
@@ -287,34 +306,45 @@ class _Rule:
             known = place >= 0
             held[place[known], columns[known]] += share
         middle = block.count - (held > 0).sum(axis=0)
-        return np.where(held > 0, held * np.maximum(middle, 1), rest)
+        weights = np.where(held > 0, held * np.maximum(middle, 1), rest)
+        return weights, weights.sum(axis=0)
 
-    def _stepped(self, block: _Block, sizes: Integers) -> Integers:
-        ages = self.journeys.conversion_at[block.journeys] - self.journeys.at[block.touches]
+    def _steps(self, block: _Block) -> tuple[Integers, Integers, Flags]:
+        """Return the weights of whole half-lives, their totals, and where they are too many."""
+        ages = self.journeys.conversion_at[block.journeys] - block.at(self.journeys)
         steps = ages // self.half_life
-        steps -= steps[-1].copy()
-        far = steps[0] > 20
+        steps = steps[0] - steps
+        far = steps[-1] > _STEPS
         if block.count > 1 << 10:
             far[:] = True
-        weights = np.int64(1) << np.where(far, 0, steps[0] - steps)
-        return self._mended(block, sizes, _divided(sizes, weights), far)
+        weights = np.int64(1) << np.where(far, 0, steps)
+        return weights, weights.sum(axis=0), far
+
+    def _stepped(self, block: _Block, sizes: Integers) -> Integers:
+        weights, total, far = block.weights(self, self._steps)
+        return self._mended(block, sizes, _divided(sizes, weights, total), far)
+
+    def _halvings(self, block: _Block) -> NDArray[np.float64]:
+        """Return the share of each touch by its age before the last, nearly."""
+        at = block.at(self.journeys)
+        weights: NDArray[np.float64] = np.exp2((at - at[-1]) * (1.0 / self.half_life))
+        weights /= weights.sum(axis=0)
+        return weights
 
     def _decayed(self, block: _Block, sizes: Integers) -> Integers:
-        at = self.journeys.at[block.touches]
-        weights = np.exp2((at - at[-1]) * (1.0 / self.half_life))
-        ideal = weights * (sizes / weights.sum(axis=0))
+        ideal = block.weights(self, self._halvings) * sizes
         parts = np.floor(ideal)
-        rest = ideal - parts
+        rest = np.subtract(ideal, parts, out=ideal)
         # The weights of the domain are right to 2**-64 of the latest, these to some 2**-51, and
         # adding n of them loses n * 2**-53; each bound is taken eightfold.
         near = (sizes + 1) * (2.0**-46 + block.count * 2.0**-50)
-        doubtful = (np.minimum(rest, 1 - rest) < near).any(axis=0) | (sizes >= _LARGEST)
+        doubtful = (rest.min(axis=0) < near) | (rest.max(axis=0) > 1 - near) | (sizes >= _LARGEST)
         left = sizes - parts.sum(axis=0)
         chosen = _ranks(rest) < left
         gap = np.where(chosen, rest, 2).min(axis=0) - np.where(chosen, -1, rest).max(axis=0)
-        return self._mended(
-            block, sizes, (parts + chosen).astype(np.int64), doubtful | (gap < 2 * near)
-        )
+        doubtful |= gap < 2 * near
+        parts += chosen
+        return self._mended(block, sizes, parts.astype(np.int64), doubtful)
 
     def _mended(self, block: _Block, sizes: Integers, parts: Integers, doubtful: Flags) -> Integers:
         """Return *parts* with those of the *doubtful* journeys divided by the domain."""
@@ -351,20 +381,22 @@ def _by_places(model: str, count: int, sizes: Integers) -> Integers:
     weights = np.array(place_weights(model, count), np.int64)
     total = int(weights.sum())
     if total > _TABLE:
-        return _divided(sizes, np.broadcast_to(weights[:, None], (count, len(sizes))))
+        spread = np.broadcast_to(weights[:, None], (count, len(sizes)))
+        return _divided(sizes, spread, np.full(len(sizes), total))
     whole, rest = np.divmod(sizes, total)
     # size * w / total = whole * w + rest * w / total: the whole part leaves no remainder
     return weights[:, None] * whole + _table(model, count).T[:, rest]
 
 
-def _divided(sizes: Integers, weights: Integers) -> Integers:
+def _divided(sizes: Integers, weights: Integers, total: Integers) -> Integers:
     """Divide *sizes* by *weights*, by place and journey, as ``domain.money.split`` does.
 
-    Sizes are not negative, and the square of each total of weights fits 63 bits.
+    *total* is the sum of the weights. Sizes are not negative, and the square of each total of weights fits 63 bits.
     """
-    total = weights.sum(axis=0)
     whole, rest = np.divmod(sizes, total)
-    parts, remainders = np.divmod(rest * weights, total)
+    scaled = rest * weights
+    parts = scaled // total
+    remainders = np.subtract(scaled, parts * total, out=scaled)
     left = rest - parts.sum(axis=0)
     parts += whole * weights
     parts += _ranks(remainders) < left

@@ -6,20 +6,18 @@ that they sum to the conversion and to its amount exactly.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import groupby
-from operator import attrgetter
 from typing import Final
 
 from sqlalchemy import Connection, and_, func, select
 
-from domain.attribution import HALF_LIFE, MODELS, NANO, Attribution, Conversion, attribute
+from domain.attribution import HALF_LIFE, MODELS, NANO, Attribution
 from domain.decay import half_life_weight
-from domain.journey import COLLAPSE_GAP, LOOKBACK, Journey, Touch, collapse, cut
+from domain.journey import COLLAPSE_GAP, LOOKBACK, Journey, Touch
 from domain.money import split
-from projections.answers import Answer, amounts, by_size, credit_text, exponents
-from projections.conversions import KINDS, conversions
+from projections.answers import Answer
+from projections.conversions import conversions
 from projections.schema import key, keys, number, read_model
 from projections.touches import touches
 
@@ -124,45 +122,14 @@ def attribution(
 ) -> Answer:
     """Return what each value of *by* earned of all conversions of one kind.
 
-    *lookback* and *collapse_gap* are microseconds, as in ``domain.journey``. Conversions without
-    touches are told apart, as unattributed. Raises ValueError for an unknown name.
+    *lookback* and *collapse_gap* are microseconds, as in ``domain.journey``. Raises ValueError for
+    an unknown name. `projections.attribution` asks for more.
     """
-    for name, value, known in (
-        ("model", model, tuple(MODELS)),
-        ("conversion", conversion, KINDS),
-        ("dimension of touches", by, BY),
-    ):
-        if value not in known:
-            raise ValueError(f"unknown {name} {value!r}; there are {', '.join(known)}")
-    if model in STORED and (lookback, collapse_gap) == (LOOKBACK, COLLAPSE_GAP):
-        result = stored(connection, model, by, conversion)
-    else:
-        found = journeys(connection, conversion, lookback, collapse_gap)
-        result = attribute(found, model, attrgetter(by))
-    places = exponents(connection)
-    total: dict[str, int] = dict(result.unattributed_amounts)
-    for of_value in result.amounts.values():
-        for currency, units in of_value.items():
-            total[currency] = total.get(currency, 0) + units
-    keys = {**dict.fromkeys(result.amounts, 0), **result.credit}
-    return {
-        "model": model,
-        "conversion": conversion,
-        "conversions": result.conversions,
-        "amounts": amounts(total, places),
-        "rows": [
-            {
-                "value": value,
-                "credit": credit_text(keys[value]),
-                "amounts": amounts(result.amounts.get(value, {}), places),
-            }
-            for value in by_size(keys)
-        ],
-        "unattributed": {
-            "conversions": result.unattributed,
-            "amounts": amounts(result.unattributed_amounts, places),
-        },
-    }
+    # Whoever keeps the read models needs none of what the questions compute with.
+    from projections.attribution import Scope
+    from projections.attribution import attribution as asked
+
+    return asked(connection, model, Scope(conversion, by, lookback, collapse_gap))
 
 
 def stored(connection: Connection, model: str, by: str, conversion: str) -> Attribution:
@@ -202,58 +169,3 @@ def stored(connection: Connection, model: str, by: str, conversion: str) -> Attr
             of[currency] = of.get(currency, 0) + int(units)
     result.conversions = parts // NANO
     return result
-
-
-def journeys(
-    connection: Connection, conversion: str, lookback: int | None, gap: int | None
-) -> Iterator[Conversion]:
-    """Yield the conversions of a kind with their journeys, computed from all touches."""
-    query = (
-        select(
-            conversions.c.lead_no,
-            conversions.c.n,
-            conversions.c.at_us,
-            conversions.c.amount_minor,
-            conversions.c.currency,
-        )
-        .where(conversions.c.kind == conversion)
-        .order_by(conversions.c.lead_no, conversions.c.n)
-    )
-    converted = connection.execute(query).all()
-    if not converted:
-        return
-    touched = _touches(connection, conversion)
-    next_lead, found = next(touched, (None, []))
-    for lead_no, rows in groupby(converted, key=lambda row: row[0]):
-        collapsed: list[Touch] = []
-        if next_lead == lead_no:
-            collapsed = collapse(found, gap)
-            next_lead, found = next(touched, (None, []))
-        for _, _, at, amount, currency in rows:
-            yield Conversion(Journey(cut(collapsed, at, lookback), at), amount, currency)
-
-
-def _touches(connection: Connection, conversion: str) -> Iterator[tuple[int | None, list[Touch]]]:
-    """Yield the touches of each lead that has such a conversion, by number of the lead."""
-    of = touches.c
-    query = (
-        select(
-            of.lead_no,
-            of.n,
-            of.at_us,
-            of.channel,
-            of.source,
-            of.medium,
-            of.campaign,
-            of.content,
-            of.term,
-        )
-        .where(
-            of.lead_no.in_(select(conversions.c.lead_no).where(conversions.c.kind == conversion))
-        )
-        .order_by(of.lead_no, of.n)
-    )
-    rows = connection.execute(query.execution_options(yield_per=10_000))
-    for lead_no, group in groupby(rows, key=lambda row: row[0]):
-        # the number of a touch is its place in canonical order
-        yield lead_no, [Touch(*row[2:], sequence=row[1]) for row in group]

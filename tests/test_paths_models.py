@@ -76,8 +76,15 @@ def test_a_higher_order_has_more_states(leadflow: CommandLine) -> None:
         (("--model", "linear", "--paths", "paths.csv", "--order", "2"), "linear has no order"),
         (("--model", "u_lead", "--paths", "paths.csv"), "u_lead needs times"),
         (("--model", "markow", "--paths", "paths.csv"), "unknown attribution model"),
-        (("--model", "markov"), "led to nothing"),
-        (("--order", "3"), "led to nothing"),
+        (("--order", "3"), "linear has no order"),
+        (("--order", "many", "--model", "markov"), "write 1 to 9, or auto"),
+        (("--models", "first,last"), "go with --compare"),
+        (("--compare", "--models", "first"), "two different models"),
+        (("--paths", "paths.csv", "--by", "source"), "--by says nothing of --paths"),
+        (("--paths", "paths.csv", "--delimiter", ";;"), "must be one character"),
+        (("--paths", "paths.csv", "--transform", "shorter"), "unknown transform 'shorter'"),
+        (("--separator", ";"), "go with --paths"),
+        (("--model", "linear", "--half-life", "7d"), "linear has no half-life"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

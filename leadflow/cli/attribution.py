@@ -1,7 +1,9 @@
 """Ask which touches earned the conversions."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,18 +13,38 @@ from leadflow.cli.frame import (
     AsJson,
     AsOf,
     KnownAt,
+    Progress,
     amounts_text,
     answer,
     duration_option,
+    percent,
     stage_option,
     table,
 )
 from leadflow.cli.reading import misuse, read_models, value_text
 
+if TYPE_CHECKING:
+    from leadflow.paths import Layout
+    from projections.attribution_models import Asked
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to *app*."""
-    app.command(epilog="Example: leadflow attribution --model linear --by campaign")(attribution)
+    app.command(
+        epilog="Example: leadflow attribution --model linear --by campaign;"
+        " leadflow attribution --compare --bootstrap 200"
+    )(attribution)
+
+
+def _conversions(text: str) -> str:
+    """Return the stages of an option, by their codes."""
+    return ",".join(stage_option(part.strip()) for part in text.split(","))
+
+
+def _order(text: str) -> str:
+    if text == "auto" or text in map(str, range(1, 10)):
+        return text
+    raise typer.BadParameter(f"{text!r} is no order; write 1 to 9, or auto")
 
 
 def attribution(
@@ -31,15 +53,33 @@ def attribution(
         str,
         typer.Option(
             help="first, last, last_non_direct, linear, time_decay, time_decay_stepped,"
-            " u_first_last, j or inverse_j; of --paths also markov, shapley or shapley_rate."
+            " u_first_last, u_lead, w, full_path, j, inverse_j, position_decay, markov,"
+            " markov_converted_only, shapley or shapley_rate."
         ),
     ] = "linear",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show several models side by side, and disagreement.")
+    ] = False,
+    models: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="The models of --compare; the usual where left out."),
+    ] = None,
+    bootstrap: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            metavar="N",
+            help="With --compare: draw the leads N times, tell how sure shares and ranks are.",
+        ),
+    ] = None,
     conversion: Annotated[
         str,
         typer.Option(
-            parser=stage_option,
-            metavar="STAGE",
-            help="What is credited: mql, sql, opportunity or won, or another name of these.",
+            parser=_conversions,
+            metavar="STAGE,...",
+            help="What is credited: mql, sql, opportunity or won, or another name of these;"
+            " of several a document each.",
         ),
     ] = "won",
     by: Annotated[
@@ -62,6 +102,30 @@ def attribution(
             help="Touches of one channel that close together are one; 30m where left out, 0: none.",
         ),
     ] = None,
+    transform: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Shorten paths: exposure (runs of a channel are one), first (each channel once),"
+            " remove_if_not_all=CHANNEL, remove_if_last_and_not_all=CHANNEL, unique (as they are);"
+            " may be given several times.",
+        ),
+    ] = None,
+    half_life: Annotated[
+        int | None,
+        typer.Option(
+            parser=duration_option, metavar="DURATION", help="Of time decay; 7d where left out."
+        ),
+    ] = None,
+    order: Annotated[
+        str,
+        typer.Option(
+            parser=_order,
+            metavar="K",
+            help="Of markov: the last K channels make a state; auto: the K that tells best which"
+            " journeys convert.",
+        ),
+    ] = "1",
     as_of: AsOf = None,
     known_at: KnownAt = None,
     paths: Annotated[
@@ -71,48 +135,125 @@ def attribution(
             help="Credit the paths of this file instead: path, total_conversions, ...",
         ),
     ] = None,
-    order: Annotated[
-        int,
-        typer.Option(
-            min=1, max=9, metavar="K", help="Of markov: the last K channels make a state."
-        ),
-    ] = 1,
+    separator: Annotated[
+        str, typer.Option(metavar="TEXT", help="Of --paths: what parts the touches of a path.")
+    ] = ">",
+    delimiter: Annotated[
+        str, typer.Option(metavar="CHARACTER", help="Of --paths: what parts the columns.")
+    ] = ",",
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which touches earned the conversions and their money, by a model."""
+    """Show which touches earned the conversions and their money, by a model or several."""
     from leadflow import charts
-    from leadflow.paths import PATH_MODELS, attribution_of_paths
+    from projections.attribution_models import Asked
 
+    kinds = conversion.split(",")
     check_plot(plot, as_json=as_json)
+    if not compare and (models is not None or bootstrap is not None):
+        raise typer.BadParameter("--models and --bootstrap go with --compare")
+    if plot is not None and len(kinds) > 1:
+        raise typer.BadParameter("--plot draws one conversion: name one in --conversion")
+    asked = Asked("auto" if order == "auto" else int(order), half_life)
+    names = None if models is None else [name.strip() for name in models.split(",")]
     if paths is not None:
-        with misuse():
-            document = attribution_of_paths(paths, model, order)
-    elif model in PATH_MODELS or order != 1:
-        raise typer.BadParameter(
-            "markov, its order, shapley and shapley_rate look at journeys that led to nothing too:"
-            " give them with --paths FILE.csv"
-        )
+        _refuse_of_paths(ctx)
+        with _reading(paths, separator, delimiter) as (layout, tell), misuse():
+            found = [
+                _of_paths(paths, model, names, asked, bootstrap, compare, transform, layout, tell)
+            ]
     else:
+        if (separator, delimiter) != (">", ","):
+            raise typer.BadParameter("--separator and --delimiter go with --paths")
         from domain.journey import COLLAPSE_GAP, LOOKBACK
-        from projections.credit import attribution as attribution_of
+        from projections.attribution import COMPARED, Scope
+        from projections.attribution import attribution as attribution_of
+        from projections.attribution import compare as compare_of
 
+        found = []
         with read_models(ctx, as_of, known_at) as (_, connection):
-            document = attribution_of(
-                connection,
-                model,
-                by,
-                conversion,
-                LOOKBACK if lookback is None else lookback,
-                COLLAPSE_GAP if collapse is None else collapse,
-            )
-    answer(document, as_json, lambda console: _attribution(console, document, by))
-    draw(charts.attribution, document, plot)
+            for kind in kinds:
+                scope = Scope(
+                    kind,
+                    by,
+                    LOOKBACK if lookback is None else lookback,
+                    COLLAPSE_GAP if collapse is None else collapse,
+                    tuple(transform or ()),
+                )
+                if compare:
+                    each = compare_of(connection, names or COMPARED, scope, asked, bootstrap or 0)
+                else:
+                    each = attribution_of(connection, model, scope, asked)
+                found.append(each)
+    document: dict[str, Any] = found[0] if len(found) == 1 else {"documents": found}
+
+    def show(console: Console) -> None:
+        for number, each in enumerate(found):
+            if number:
+                console.print()
+            (show_comparison if compare else show_attribution)(console, each, by)
+        follow = "leadflow sources" if compare else "leadflow attribution --compare"
+        console.print(f"Next: {follow}", style="dim")
+
+    answer(document, as_json, show)
+    if plot is not None:
+        draw(charts.attribution, document, plot)
 
 
-def _attribution(console: Console, document: dict[str, Any], by: str) -> None:
-    show_attribution(console, document, by)
-    console.print("Next: leadflow sources", style="dim")
+_OF_STORE = {
+    "conversion": "--conversion",
+    "by": "--by",
+    "lookback": "--lookback",
+    "collapse": "--collapse",
+    "half_life": "--half-life",
+    "as_of": "--as-of",
+    "known_at": "--known-at",
+}
+"""Options that say nothing of paths."""
+
+
+def _refuse_of_paths(ctx: typer.Context) -> None:
+    for name, option in _OF_STORE.items():
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"{option} says nothing of --paths: leave it out")
+
+
+@contextmanager
+def _reading(
+    file: Path, separator: str, delimiter: str
+) -> "Iterator[tuple[Layout, Callable[[int], None]]]":
+    """Yield how the file is written, and what tells how far reading is."""
+    from leadflow.paths import Layout
+
+    if not separator.strip():
+        raise typer.BadParameter("--separator must be more than blanks")
+    if len(delimiter) != 1:
+        raise typer.BadParameter(f"--delimiter {delimiter!r} must be one character")
+    total = file.stat().st_size if file.is_file() else None
+    with Progress("read paths", total, "bytes") as progress:
+        yield Layout(separator.strip(), delimiter), progress.reach
+
+
+def _of_paths(
+    file: Path,
+    model: str,
+    names: Sequence[str] | None,
+    asked: "Asked",
+    rounds: int | None,
+    compare: bool,
+    transform: Sequence[str] | None,
+    layout: "Layout",
+    tell: Callable[[int], None],
+) -> dict[str, Any]:
+    from leadflow.paths import COMPARED, attribution_of_paths, comparison_of_paths
+
+    chosen = tuple(transform or ())
+    if compare:
+        return comparison_of_paths(
+            file, names or COMPARED, asked, rounds or 0, chosen, layout, tell
+        )
+    return attribution_of_paths(file, model, asked, chosen, layout, tell)
 
 
 def show_attribution(console: Console, document: dict[str, Any], by: str) -> None:
@@ -130,8 +271,81 @@ def show_attribution(console: Console, document: dict[str, Any], by: str) -> Non
             ("(no touch)", f"{nobody['conversions']:,.3f}", amounts_text(nobody["amounts"]))
         )
     console.print(table(title, [by, ">credit", ">amount"], rows))
+    if "auc" in document:
+        areas = ", ".join(f"order {k}: {area:.3f}" for k, area in document["auc"].items())
+        console.print(f"order {document['order']} tells conversions best (AUC {areas})")
+    _warn(console, document)
+
+
+def _warn(console: Console, document: dict[str, Any]) -> None:
     if "no_null_paths" in document.get("warnings", ()):
         console.print(
             "no path led to nothing (total_null): without failures the model tells little more than"
             " how often a channel was met"
         )
+
+
+def show_comparison(console: Console, document: dict[str, Any], by: str) -> None:
+    """Print models side by side for people."""
+    names = document["models"]
+    what = document["conversion"] or ""
+    title = (
+        f"{document['conversions']:,} conversions {what}: {amounts_text(document['amounts'])};"
+        " shares of credit"
+    )
+    for at in range(0, len(names), _BESIDE):
+        beside = names[at : at + _BESIDE]
+        last = at + _BESIDE >= len(names)
+        rows = [
+            (
+                value_text(row["value"]),
+                *(percent(row["models"][name]["share"]) for name in beside),
+                *((percent(row["disagreement"]), _ranks(row)) if last else ()),
+            )
+            for row in document["rows"]
+        ]
+        heads = [f">{name}" for name in (*beside, *(("disagree", "ranks") if last else ()))]
+        console.print(table(None if at else title, [f"={by}", *heads], rows))
+        if not last:
+            console.print()
+    nobody = document["unattributed"]
+    if nobody["conversions"]:
+        console.print(
+            f"without any touch: {nobody['conversions']:,} conversions,"
+            f" {amounts_text(nobody['amounts'])}"
+        )
+    apart = max(document["distances"], key=lambda one: one["distance"])
+    console.print(
+        f"furthest apart: {apart['models'][0]} and {apart['models'][1]} place"
+        f" {percent(apart['distance'])} of the credit differently"
+    )
+    if "bootstrap" in document:
+        _show_draws(console, document, by)
+    _warn(console, document)
+
+
+_BESIDE = 6
+"""Models that find room beside each other."""
+
+
+def _ranks(row: dict[str, Any]) -> str | None:
+    best, worst = row["rank_best"], row["rank_worst"]
+    return None if best is None else str(best) if best == worst else f"{best} to {worst}"
+
+
+def _show_draws(console: Console, document: dict[str, Any], by: str) -> None:
+    said = document["bootstrap"]
+    rows = []
+    for row in document["rows"]:
+        for name in document["models"]:
+            one = row["models"][name]
+            if one["rank"] is not None:
+                held = one["rank_probabilities"][one["rank"] - 1]
+                interval = f"{percent(one['share_low'])} to {percent(one['share_high'])}"
+                rank = f"{one['rank']} in {percent(held)}"
+                rows.append((value_text(row["value"]), name, percent(one["share"]), interval, rank))
+    level = f"{said['level'] * 100:.0f} % of {said['rounds']:,} draws"
+    console.print()
+    console.print(table(None, [by, "model", ">share", f">{level}", ">rank"], rows))
+    same = ", ".join(f"{name} {percent(share)}" for name, share in said["same_order"].items())
+    console.print(f"draws with the same order of all: {same}")
