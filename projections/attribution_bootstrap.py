@@ -201,7 +201,7 @@ def _by_removal(journeys: Journeys, order: int, *, converted_only: bool) -> Shar
     def shares(each: Floats) -> Floats:
         table = np.bincount(pairs, counts * each[which], width * width).reshape(width, width)[:n]
         total = table.sum(axis=1, keepdims=True)
-        table = np.divide(table, total, out=np.zeros_like(table), where=total > 0)
+        table = np.divide(table, total, out=np.zeros(table.shape), where=total > 0)
         # one system without each value's states, and the last with all of them
         inner = np.where(into[:, None, :], 0.0, table[None, :, :n])
         won = np.broadcast_to(table[None, :, n, None], (len(into), n, 1))
@@ -225,7 +225,7 @@ def _by_rate(journeys: Journeys) -> Shares:
     def shares(each: Floats) -> Floats:
         won, lost = sets.counts(of.count * each)
         met = won + lost
-        rates = np.divide(won, met, out=np.zeros_like(won), where=met > 0)
+        rates = np.divide(won, met, out=np.zeros(len(won)), where=met > 0)
         credit = np.zeros(size)
         for number, (within, weights) in enumerate(games):
             if won[number] > 0 and len(within):
