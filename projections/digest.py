@@ -12,7 +12,7 @@ from typing import Any, Final
 from unicodedata import normalize
 
 import msgspec
-from sqlalchemy import Connection, Engine, Text, collate, select
+from sqlalchemy import Connection, Engine, FromClause, Text, collate, select
 
 from projections.naming import LIVE, table_of
 from projections.pipeline import pipeline
@@ -22,6 +22,7 @@ from projections.schema import is_postgresql, metadata
 _PAGE: Final = 10_000
 
 _encode = msgspec.json.Encoder(order="sorted").encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def digests(engine: Engine, which: str = LIVE) -> dict[str, str]:
@@ -60,33 +61,38 @@ def digests_in(
 def _digest(connection: Connection, name: str, which: str) -> str:
     digest = hashlib.sha256()
     for page in rows_in(connection, name, which):
-        digest.update(b"".join([canonical(row) for row in page]))
+        lines = _encode_lines(page)
+        # of whole pages at once: no character is composed with the end of a line
+        digest.update(lines if lines.isascii() else normalize("NFC", lines.decode()).encode())
     return digest.hexdigest()
 
 
 def rows_in(
     connection: Connection, name: str, which: str = LIVE
 ) -> Generator[list[dict[str, int | str | None]]]:
-    """Yield the rows of a read model that count, in the order that counts, page by page."""
+    """Yield the rows of a read model that count, in the order that counts, page by page.
+
+    The columns of a row are sorted by name.
+    """
     table = table_of(metadata.tables[name], connection.dialect, which)
     leads = table if name == pipeline.name else table_of(pipeline, connection.dialect, which)
     columns: list[Any]
     order: list[Any]
     columns, order = [*table.columns], [table.c[key] for key in key_of(name) if key != "lead_id"]
+    rows: FromClause = table
     if table.info.get("leadless"):
         columns = [c for c in columns if c.name not in ("lead_no", "n")]
-        query = select(*columns)
     else:
         columns = [leads.c.lead_id, *(c for c in columns if c.name not in ("lead_no", "lead_id"))]
         order = [leads.c.lead_id, *order]
-        query = select(*columns)
         if table is not leads:
-            query = query.select_from(table.join(leads, table.c.lead_no == leads.c.lead_no))
+            rows = table.join(leads, table.c.lead_no == leads.c.lead_no)
     if is_postgresql(connection.dialect):
         order = [collate(c, "C") if isinstance(c.type, Text) else c for c in order]
+    columns.sort(key=lambda column: column.name)
     names = [column.name for column in columns]
-    query = query.order_by(*order).execution_options(stream_results=True)
-    with connection.execute(query) as found:
+    query = select(*columns).select_from(rows).order_by(*order)
+    with connection.execute(query.execution_options(stream_results=True)) as found:
         for page in found.partitions(_PAGE):
             yield [dict(zip(names, row, strict=True)) for row in page]
 
