@@ -18,6 +18,8 @@ from tests.pages import DOCS
 
 NOTEBOOK = DOCS / "examples/notebook/pipeline.py"
 
+pytestmark = pytest.mark.xdist_group("notebook")
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
