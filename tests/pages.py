@@ -23,7 +23,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -242,8 +242,10 @@ class Ran:
         return matches(self.command.expected, self.printed)
 
 
-def ran(page: Path, folder: Path, broker: str = BROKER) -> Iterator[Ran]:
-    """Do in *folder* what *page* says, command by command."""
+def ran(
+    page: Path, folder: Path, broker: str = BROKER, done: Collection[str] = ()
+) -> Iterator[Ran]:
+    """Do in *folder* what *page* says, command by command, but not what was *done* there before."""
     with Programs(folder, broker) as programs:
         for block in blocks(page.read_text(encoding="utf-8")):
             if block.verb == "file":
@@ -251,25 +253,29 @@ def ran(page: Path, folder: Path, broker: str = BROKER) -> Iterator[Ran]:
                 (folder / block.what).write_text(content, encoding="utf-8")
             elif block.language == "console":
                 for command in commands(block):
+                    if command.text in done:
+                        continue
                     code, printed = programs.run(command.text.replace(BROKER, broker))
                     yield Ran(command, code, printed.replace(broker, BROKER))
 
 
-def run_page(page: Path, folder: Path, broker: str = BROKER) -> int:
+def run_page(page: Path, folder: Path, broker: str = BROKER, done: Collection[str] = ()) -> int:
     """Do in *folder* what *page* says; return the number of commands that were run.
+
+    The commands in *done* are not: the folder is as they leave it.
 
     Raises AssertionError with the line, the command, and both outputs where they differ.
     """
-    done = 0
-    for one in ran(page, folder, broker):
+    count = 0
+    for one in ran(page, folder, broker, done):
         assert one.as_shown, (
             f"{page.name}:{one.command.line}: $ {one.command.text}\n"
             f"--- the page shows ---\n{one.command.expected}\n"
             f"--- it prints (exit code {one.code}) ---\n{one.printed}\n"
             f"If the page is what is wrong: python -m tests.pages --write {page.relative_to(ROOT)}"
         )
-        done += 1
-    return done
+        count += 1
+    return count
 
 
 def write(page: Path) -> None:
