@@ -148,10 +148,10 @@ class Build:
         streams = self._tables[build_streams.name].fullname
         parts = self._tables[build_parts.name].fullname
         # only the names of our own tables are put into these statements
-        hold = f"UPDATE {checkpoint} SET build = build WHERE name = ? AND build = ?"  # noqa: S608
-        count = f"UPDATE {streams} SET length = ? WHERE stream = ?"  # noqa: S608
+        hold = f"UPDATE {checkpoint} SET build = build WHERE name = ? AND build = ?"  # noqa: S608 - our own tables
+        count = f"UPDATE {streams} SET length = ? WHERE stream = ?"  # noqa: S608 - our own tables
         done = (
-            f"UPDATE {parts} SET events = ?, leads = ?, done_us = ?"  # noqa: S608
+            f"UPDATE {parts} SET events = ?, leads = ?, done_us = ?"  # noqa: S608 - our own tables
             " WHERE part = ? AND done_us IS NULL"
         )
 

@@ -78,10 +78,15 @@ def _pages(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]
         return
     # SQLite's own cursor is read as it goes; what is stored needs no conversion, and plain tuples
     # come in two thirds of the time
-    with connection.execute(query) as result:
-        cursor: Any = result.cursor
-        while page := cursor.fetchmany(CHUNK):
-            yield page
+    compiled = query.compile(
+        dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
+    )
+    values = compiled.construct_params()
+    places: Sequence[str] = getattr(compiled, "positiontup", None) or ()
+    driver: Any = connection.connection.driver_connection
+    cursor = driver.execute(str(compiled), [values[name] for name in places])
+    while page := cursor.fetchmany(CHUNK):
+        yield page
 
 
 class _Numbers(dict[str | None, int]):
