@@ -13,7 +13,9 @@ def main(words: Sequence[str] | None = None, make: Callable[[], Place] = Place) 
     """Run the benchmarks that are asked for; return 0, also where a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{', '.join(ROWS)}; default: all")
-    parser.add_argument("--events", type=int, metavar="N", help="how many; default: by row")
+    parser.add_argument(
+        "--events", "--journeys", type=int, metavar="N", help="how many; default: by row"
+    )
     parser.add_argument("--rounds", type=int, metavar="N", default=3, help="default: 3")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--profile", choices=PROFILES, help="print where the time of a row goes")

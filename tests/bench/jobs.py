@@ -36,7 +36,7 @@ from leadflow.store.base import Store
 from leadflow.store.codec import decode
 from leadflow.store.migrate import make_engine
 from projections.runner import Runner
-from tests.bench import bare, funnel, shares
+from tests.bench import attribution, bare, funnel, shares
 from tests.bench.shares import Shares
 from tests.bench.took import Took
 
@@ -235,6 +235,7 @@ JOBS: Mapping[str, Callable[..., Took]] = {
     "one lead": one_lead,
     "score": score,
     **funnel.JOBS,
+    **attribution.JOBS,
 }
 
 

@@ -11,6 +11,7 @@ from leadflow.policies import load_policy
 from leadflow.simulate import CloudEvent, market_for_events, simulate, to_json
 from leadflow.store import open_store
 from tests.bench import shares
+from tests.bench.attribution import attribution
 from tests.bench.funnel import funnel
 from tests.bench.place import DATABASES, POSTGRES, SQLITE, Place, say
 from tests.bench.report import Line, rates
@@ -302,6 +303,7 @@ ROWS: Mapping[str, tuple[Row, int]] = {
     "score": (score, 10_000),
     "memory": (memory, 200_000),
     "funnel": (funnel, 10_000_000),
+    "attribution": (attribution, 1_000_000),
 }
 """What measures each row, and with how many events unless told otherwise."""
 
