@@ -8,7 +8,7 @@ order of two remainders lies so near to a tie that rounding might decide it, and
 are too big, the journey is divided by the integers of the domain. No credit hangs on a float.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
@@ -53,11 +53,26 @@ _MOST: Final = 2**63 // NANO - 1
 _STEPS: Final = 20
 """Half-lives between the touches of a journey up to which stepped weights fit their squares."""
 
-_COMPARED: Final = 8
+_COMPARED: Final = 12
 """Touches of a journey up to which each is compared with each instead of sorting them."""
 
 _TABLE: Final = 1 << 10
 """Totals of weights up to which the parts of every remainder are looked up."""
+
+
+@dataclass(slots=True, eq=False)
+class _Sizes:
+    """What is divided over the touches of each journey of a block."""
+
+    of: int
+    """0 is credit, from 1 on the currencies."""
+    units: Integers
+    each: int | None
+    """The size of all of them, where they are alike."""
+    fits: bool
+    """Whether their sum is so small that floating point adds parts of them exactly."""
+    alone: list[int] | None = None
+    """The sums by value of a block whose journeys have one touch."""
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +85,7 @@ class _Block:
     """Values by place and journey."""
     size: int
     """How many values there are."""
+    sizes: Sequence[_Sizes]
     _places: Any = None
     _at: Any = None
     _weights: tuple[Any, Any] = (None, None)
@@ -135,7 +151,22 @@ class Columns:
                 starts = self.journeys.offsets[mine]
                 touches = starts + np.arange(count, dtype=np.int64)[:, None]
                 codes = self.journeys.codes[touches].astype(np.intp)
-                yield _Block(mine, starts, codes, len(self.journeys.values))
+                yield _Block(
+                    mine, starts, codes, len(self.journeys.values), list(self._sizes(mine))
+                )
+
+    def _sizes(self, mine: Integers) -> Iterator[_Sizes]:
+        of = self.journeys
+        count = of.count[mine]
+        each = int(count[0]) * NANO if (count == count[0]).all() else None
+        yield _Sizes(0, count * NANO, each, _fits(count * NANO))
+        amount = of.amount[mine]
+        known = amount != MISSING
+        if known.any():
+            currency = of.currency[mine]
+            for code in np.flatnonzero(np.bincount(currency[known])):
+                units = np.where(known & (currency == code), amount, 0)
+                yield _Sizes(int(code) + 1, units, None, _fits(units))
 
     def attribute(self, model: str, half_life: int = HALF_LIFE) -> Attribution:
         """Return what *model* credits to each value: that of ``domain.attribution.attribute``.
@@ -145,25 +176,11 @@ class Columns:
         """
         rule = _Rule(self.journeys, self._direct, model, half_life)
         of = self.journeys
-        credit = _Sums(len(of.values))
-        money = [_Sums(len(of.values)) for _ in of.currencies]
+        sums = [_Sums(len(of.values)) for _ in range(1 + len(of.currencies))]
         for block in self._blocks:
-            count = of.count[block.journeys]
-            if block.count == 1 or (count == count[0]).all():
-                credit.add_places(block, rule, int(count[0]), count)
-            else:
-                credit.add(block, rule.parts(block, count * NANO), count * NANO)
-            amount = of.amount[block.journeys]
-            known = amount != MISSING
-            if not known.any():
-                continue
-            currency = of.currency[block.journeys]
-            for number, sums in enumerate(money):
-                mine = known & (currency == number)
-                if mine.any():
-                    sizes = np.where(mine, amount, 0)
-                    sums.add(block, rule.parts(block, sizes), sizes)
-        result = self._result(credit, money)
+            for sizes in block.sizes:
+                sums[sizes.of].add(block, rule, sizes)
+        result = self._result(sums[0], sums[1:])
         for number, worth in of.large.items():
             self._add_large(result, rule, number, worth)
         return result
@@ -217,32 +234,39 @@ class _Sums:
     def __init__(self, size: int) -> None:
         self.units = [0] * size
 
-    def add(self, block: _Block, parts: Integers, sizes: Integers) -> None:
-        """Add the *parts* of the values of a block; sizes are what was divided."""
-        weighed = self._weighed(block.codes.ravel(), parts.ravel(), sizes)
+    def add(self, block: _Block, rule: "_Rule", sizes: _Sizes) -> None:
+        """Add what *rule* credits of *sizes* to the values of a block."""
+        if block.count == 1:
+            if sizes.alone is None:
+                sizes.alone = self._weighed(block.codes[0], sizes.units, sizes)
+            weighed = sizes.alone
+        elif sizes.each is not None and (parts := rule.of_places(block.count, sizes.each)):
+            weighed = self._of_places(block, parts, sizes.each)
+        elif rule.model in PICKS:
+            weighed = self._weighed(rule.picked(block), sizes.units, sizes)
+        else:
+            parts_of = rule.parts(block, sizes.units)
+            weighed = self._weighed(block.codes.ravel(), parts_of.ravel(), sizes)
         self.units = [a + b for a, b in zip(self.units, weighed, strict=True)]
 
-    def _weighed(self, codes: NDArray[np.intp], parts: Integers, sizes: Integers) -> list[int]:
-        if float(np.abs(sizes.astype(np.float64)).sum()) < _LARGEST:
+    def _weighed(self, codes: NDArray[np.intp], parts: Integers, sizes: _Sizes) -> list[int]:
+        if sizes.fits:
             # whole numbers whose sum stays below 2**53: the additions are exact
-            return [int(x) for x in np.bincount(codes, parts, len(self.units))]
+            return [int(x) for x in np.bincount(codes, parts, len(self.units)).tolist()]
         high = np.bincount(codes, parts >> 32, len(self.units))
         low = np.bincount(codes, parts & 0xFFFFFFFF, len(self.units))
         return [(int(a) << 32) + int(b) for a, b in zip(high, low, strict=True)]
 
-    def add_places(self, block: _Block, rule: "_Rule", each: int, count: Integers) -> None:
-        """Add the credit of a block whose journeys stand for as many conversions *each*."""
-        parts = rule.of_places(block.count, each * NANO)
-        if parts is None:
-            self.add(block, rule.parts(block, count * NANO), count * NANO)
-            return
-        if block.count == 1 and not (count == each).all():
-            self.add(block, (count * NANO)[None, :], count * NANO)
-            return
-        for place, units in enumerate(parts):
-            if units:
-                for value in np.flatnonzero(block.places[place]):
-                    self.units[value] += units * int(block.places[place, value])
+    def _of_places(self, block: _Block, parts: list[int], each: int) -> list[int]:
+        """Return the sums where every journey divides as much, by how often values have places."""
+        if each * len(block.journeys) < 1 << 62:
+            return [int(x) for x in (np.array(parts, np.int64) @ block.places).tolist()]
+        columns = block.places.T.tolist()
+        return [sum(a * b for a, b in zip(parts, column, strict=True)) for column in columns]
+
+
+def _fits(sizes: Integers) -> bool:
+    return float(np.abs(sizes.astype(np.float64)).sum()) < _LARGEST
 
 
 class _Rule:
@@ -283,16 +307,28 @@ class _Rule:
             found = self._stepped(block, sizes)
         return found * signs if (signs < 0).any() else found
 
-    def _picked(self, block: _Block, sizes: Integers) -> Integers:
-        parts = np.zeros(block.codes.shape, np.int64)
-        if self.model != "last_non_direct":
-            parts[0 if self.model == "first" else -1] = sizes
-            return parts
-        place = np.full(len(sizes), block.count - 1)
+    def picked(self, block: _Block) -> Any:
+        """Return the value of the one touch of each journey that a rule of `PICKS` credits."""
+        if self.model == "first":
+            return block.codes[0]
+        if self.model == "last":
+            return block.codes[-1]
+        place = block.weights(self, self._place)
+        return block.codes[place, np.arange(len(place))]
+
+    def _place(self, block: _Block) -> NDArray[np.intp]:
+        place = np.full(len(block.journeys), block.count - 1, np.intp)
         direct = self.direct[self.journeys.channels[block.touches]]
         for i in range(block.count):
             place[~direct[i]] = i
-        parts[place, np.arange(len(sizes))] = sizes
+        return place
+
+    def _picked(self, block: _Block, sizes: Integers) -> Integers:
+        parts = np.zeros(block.codes.shape, np.int64)
+        if self.model == "last_non_direct":
+            parts[block.weights(self, self._place), np.arange(len(sizes))] = sizes
+        else:
+            parts[0 if self.model == "first" else -1] = sizes
         return parts
 
     def _roles(self, block: _Block) -> tuple[Integers, Integers]:
