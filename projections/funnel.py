@@ -265,7 +265,9 @@ def latest(rows: Columns, leads: Array, times: Array) -> Coded:
     *rows* have the columns ``lead_no``, ``at_us`` and ``value``, those of a lead in order.
     """
     coded = rows.coded["value"]
-    values: list[str | None] = [*coded.values, None]
+    # A touch may have no value, too: it is one missing value, and so one group.
+    values = coded.values if None in coded.values else [*coded.values, None]
+    none = values.index(None)
     there, here = rows.rows, len(leads)
     owner = np.concatenate([rows["lead_no"], leads])
     at = np.concatenate([rows["at_us"], times])
@@ -275,9 +277,9 @@ def latest(rows: Columns, leads: Array, times: Array) -> Coded:
     last = np.maximum.accumulate(place) if there + here else place
     source = np.where(last >= 0, order[np.maximum(last, 0)], 0) if there + here else last
     own = (last >= 0) & (owner[source] == owner[order]) if there + here else last >= 0
-    codes = np.full(there + here, len(values) - 1, np.int32)
+    codes = np.full(there + here, none, np.int32)
     if there:
-        codes[order] = np.where(own, coded.codes[np.where(own, source, 0)], len(values) - 1)
+        codes[order] = np.where(own, coded.codes[np.where(own, source, 0)], none)
     return Coded(codes[there:], values)
 
 

@@ -16,10 +16,13 @@ from tests.projections_kit import DAY, START
 
 @dataclass(frozen=True)
 class Story:
-    """One lead: its entries into stages (day, stage, cycle), its touches (day, channel)."""
+    """One lead: its entries into stages (day, stage, cycle), its touches (day, value).
+
+    The value is the source of the touch, None where it is not known, and its channel, too.
+    """
 
     entries: tuple[tuple[int, str, int], ...]
-    touched: tuple[tuple[int, str], ...] = ()
+    touched: tuple[tuple[int, str | None], ...] = ()
     owner: str | None = None
     account: str | None = None
 
@@ -54,9 +57,9 @@ def tell(connection: Connection, stories: Sequence[Story], *, now: int = 400) ->
             rows[stages].append(
                 filled(stages, lead_no=lead, n=n, stage=stage, cycle=cycle, entered_at_us=at)
             )
-        for n, (day, channel) in enumerate(story.touched, 1):
-            at = START + day * DAY
-            rows[touches].append(filled(touches, lead_no=lead, n=n, channel=channel, at_us=at))
+        for n, (day, value) in enumerate(story.touched, 1):
+            told = {"channel": value or "other", "source": value, "at_us": START + day * DAY}
+            rows[touches].append(filled(touches, lead_no=lead, n=n, **told))
     for table, of_table in rows.items():
         if of_table:
             connection.execute(insert(table), of_table)
@@ -71,9 +74,8 @@ def stories(draw: st.DrawFn) -> Story:
     for day in days:
         entries.append((day, draw(st.sampled_from(STAGES)), cycle))
         cycle += draw(st.integers(0, 3)) == 3
-    touched = sorted(
-        draw(st.lists(st.tuples(st.integers(0, 60), st.sampled_from("xyz")), max_size=3))
-    )
+    touch = st.tuples(st.integers(0, 60), st.sampled_from(["x", "y", None]))
+    touched = sorted(draw(st.lists(touch, max_size=3)), key=lambda one: one[0])
     return Story(
         tuple(entries),
         tuple(touched),

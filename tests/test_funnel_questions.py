@@ -166,7 +166,7 @@ def test_a_funnel_over_stages_is_that_of_the_definition(
 
 @settings(max_examples=80)
 @given(many, st.sampled_from(["first", "conversion", "step"]))
-def test_a_group_has_the_channel_of_the_latest_touch_at_the_step(
+def test_a_group_has_the_source_of_the_latest_touch_at_the_step(
     told_of: list[Story], reading: Any
 ) -> None:
     steps = ["captured", "sql"]
@@ -186,10 +186,10 @@ def test_a_group_has_the_channel_of_the_latest_touch_at_the_step(
             counted.setdefault(value, [0, 0])[k] += 1
     with read_model_database().connect() as connection:
         tell(connection, told_of)
-        answer = funnel(connection, steps, mode="ordered", by="channel", reading=reading)
+        answer = funnel(connection, steps, mode="ordered", by="source", reading=reading)
 
     assert counted == groups(answer)
-    assert (reading, "channel") == (answer["reading"], answer["by"])
+    assert (reading, "source") == (answer["reading"], answer["by"])
 
 
 @settings(max_examples=60)
@@ -323,6 +323,23 @@ def test_a_reading_tells_whose_value_it_is(engine: Engine) -> None:
     assert {"event": [1, 1]} == found["conversion"]
     assert {"email": [1, 0], "event": [0, 1]} == found["step"]
     assert {"kim": [1, 1]} == now
+
+
+def test_touches_without_a_value_and_no_touch_at_all_are_one_group(engine: Engine) -> None:
+    told_of = [
+        Story(((1, "mql", 1), (9, "sql", 1)), ((0, None), (5, "ads"))),
+        Story(((1, "mql", 1), (9, "sql", 1)), ((0, None),)),
+        Story(((1, "mql", 1),)),
+    ]
+    with engine.begin() as connection:
+        tell(connection, told_of)
+        found = {
+            reading: groups(funnel(connection, ["mql", "sql"], by="source", reading=reading))
+            for reading in ("first", "step")
+        }
+
+    assert {None: [2, 1], "ads": [1, 1]} == found["first"]
+    assert {None: [3, 1], "ads": [0, 1]} == found["step"]
 
 
 def test_a_young_cohort_is_marked_and_the_period_stands_beside_it(engine: Engine) -> None:
