@@ -36,6 +36,9 @@ step that step's own."""
 
 READINGS: Final[tuple[str, ...]] = get_args(Reading)
 
+MOST_STEPS: Final = 62
+"""Steps and exclusions that a funnel may have together: each is a bit of 64."""
+
 TOUCHED: Final = ("channel", "source", "medium", "campaign", "party")
 """The dimensions that have a value at every instant: that of the latest touch by then."""
 
@@ -79,6 +82,11 @@ class Question:
             raise ValueError(f"unknown reading {self.reading!r}; there are {', '.join(READINGS)}")
         if self.at_step is not None and not 1 <= self.at_step <= len(steps):
             raise ValueError(f"there is no step {self.at_step} of {len(steps)} to read a value at")
+        if len(steps) + len(self.exclusions) > MOST_STEPS:
+            raise ValueError(
+                f"a funnel has at most {MOST_STEPS} steps and exclusions together, not"
+                f" {len(steps) + len(self.exclusions)}"
+            )
         check_funnel(steps, mode=self.mode, increase=self.increase)
 
 

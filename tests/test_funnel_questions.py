@@ -15,7 +15,7 @@ from domain.periods import periods
 from domain.stages import PATH, RANK
 from leadflow.store.migrate import make_engine
 from projections.cohorts import cohorts
-from projections.funnel import Question, funnel
+from projections.funnel import MOST_STEPS, Question, funnel
 from projections.pipeline import UnknownDimension
 from projections.schema import read_models
 from projections.setup import create
@@ -340,6 +340,17 @@ def test_touches_without_a_value_and_no_touch_at_all_are_one_group(engine: Engin
 
     assert {None: [2, 1], "ads": [1, 1]} == found["first"]
     assert {None: [3, 1], "ads": [0, 1]} == found["step"]
+
+
+def test_a_funnel_may_have_as_many_steps_as_there_are_bits(engine: Engine) -> None:
+    told_of = [Story(tuple((day, "mql", 1) for day in range(MOST_STEPS)))]
+    with engine.begin() as connection:
+        tell(connection, told_of)
+        for mode in ("ordered", "strict", "strict_all", "any"):
+            found = funnel(connection, ["mql"] * MOST_STEPS, mode=mode)
+            assert [1] * MOST_STEPS == leads(found)
+        with pytest.raises(ValueError, match="at most 62 steps and exclusions together, not 63"):
+            funnel(connection, ["mql"] * (MOST_STEPS + 1), mode="ordered")
 
 
 def test_a_young_cohort_is_marked_and_the_period_stands_beside_it(engine: Engine) -> None:
