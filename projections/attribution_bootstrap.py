@@ -122,7 +122,12 @@ def _draws(seed: bytes, weights: Integers, rounds: int) -> Iterator[Floats]:
 
 
 def _summed(shares: Floats, found: Floats, values: Sequence[str | None]) -> Drawn:
-    """Return interval and ranks; among equal shares the name comes first, as in the answer."""
+    """Return interval and ranks; among equal shares the name comes first, as in the answer.
+
+    A draw in which nothing earned any credit has no shares and is left out.
+    """
+    earned = shares.sum(axis=1) > 0
+    shares = shares[earned] if earned.any() else found[None, :]
     names = np.array(sorted(range(len(values)), key=lambda n: (values[n] is None, str(values[n]))))
     low, high = np.quantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     size = shares.shape[1]
