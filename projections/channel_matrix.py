@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, case, func, select
 
 from domain.diagnosis import LEAST_EXPECTED, SIGNIFICANCE, STEPS, diagnose
 from domain.intervals import wilson
-from domain.stages import PATH, RANK
+from domain.stages import PATH, RANK, SGL
 from projections.answers import Answer, add_up, amounts, by_size, exponents, rfc3339
 from projections.conversions import conversions
 from projections.pipeline import dimension, pipeline
@@ -121,8 +121,11 @@ def _over_all(worth: Mapping[Any, Mapping[str, int]]) -> Iterator[tuple[None, st
 
 
 def _rank() -> Any:
-    """Return how far along the way a stage entry is; null off the way."""
-    return case(RANK, value=stages.c.stage)
+    """Return how far along the way a stage entry is; null off the way.
+
+    An SGL stands beside SAL and has passed what lies before it: sales did not accept it.
+    """
+    return case({**RANK, SGL: RANK[SGL] - 1}, value=stages.c.stage)
 
 
 def _row(reached: Sequence[int]) -> Mapping[str, Any]:

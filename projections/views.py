@@ -162,7 +162,8 @@ SELECT coalesce(p.channel, '(none)') AS channel, count(*) AS leads,
   count(CASE WHEN r.rank >= 5 THEN 1 END) AS opportunity,
   count(CASE WHEN r.rank >= 6 THEN 1 END) AS won
 FROM pipeline p LEFT JOIN (
-  SELECT s.lead_no, max(o.rank) AS rank FROM stages s JOIN stage_order o ON o.stage = s.stage
+  SELECT s.lead_no, max(CASE WHEN s.stage = 'sgl' THEN o.rank - 1 ELSE o.rank END) AS rank
+  FROM stages s JOIN stage_order o ON o.stage = s.stage
   GROUP BY s.lead_no) r ON r.lead_no = p.lead_no
 GROUP BY p.channel""",
     ),

@@ -52,7 +52,8 @@ def _(mo):
 @app.cell
 def _(charts, leads, mo, pl, stays):
     way = ["captured", "mqo", "mql", "sal", "sql", "opportunity", "won"]
-    place = {stage: n for n, stage in enumerate(way)} | {"sgl": way.index("sal")}
+    # who was found by sales (sgl) has passed mql, and was not accepted (sal)
+    place = {stage: n for n, stage in enumerate(way)} | {"sgl": way.index("mql")}
     furthest = (
         stays.with_columns(
             way=pl.col("stage").replace_strict(place, default=None, return_dtype=pl.Int64)

@@ -2,7 +2,8 @@
 with reached as (
     select
         s.lead_id,
-        max(o.way) as furthest,
+        -- who was found by sales (sgl) has passed mql, and was not accepted (sal)
+        max(case when s.stage = 'sgl' then o.way - 1 else o.way end) as furthest,
         min(s.entered_at) filter (where s.stage = 'mql') as mql_at,
         min(s.entered_at) filter (where s.stage = 'sql') as sql_at,
         min(s.entered_at) filter (where s.stage = 'opportunity') as opportunity_at
