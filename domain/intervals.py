@@ -30,7 +30,11 @@ def wilson(successes: int, trials: int, z: Fraction = Z95) -> tuple[Fraction, Fr
     spread = Fraction(isqrt(radicand.numerator * _PARTS**2 // radicand.denominator), _PARTS)
     whole = 1 + square / trials
     low, high = (centre - spread) / whole, (centre + spread) / whole
-    return max(_rounded(low), Fraction(0)), min(_rounded(high), Fraction(1))
+    # where none or all succeed an end is 0 or 1 itself, which a root that was cut would miss
+    return (
+        _rounded(low) if successes else Fraction(0),
+        _rounded(high) if successes < trials else Fraction(1),
+    )
 
 
 def _rounded(value: Fraction) -> Fraction:

@@ -177,6 +177,12 @@ def test_more_trials_at_the_same_rate_say_more(won: int, lost: int, times: int) 
     assert sharper[1] - sharper[0] < high - low
 
 
+@given(st.integers(1, 10_000))
+def test_the_interval_of_none_begins_at_0_and_that_of_all_ends_at_1(trials: int) -> None:
+    assert wilson(0, trials)[0] == 0
+    assert wilson(trials, trials)[1] == 1
+
+
 def test_no_trials_say_nothing() -> None:
     assert list(wilson(0, 0)) == [0, 1]
     with pytest.raises(ValueError, match="3 successes of 2 trials"):
