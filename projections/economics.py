@@ -35,8 +35,8 @@ from domain.journey import COLLAPSE_GAP, LOOKBACK
 from projections.activities import activities
 from projections.answers import Answer, amounts, by_size, credit_text, exponents, rfc3339
 from projections.conversions import conversions
-from projections.costs import Costs, costs, first_day, price, ratio, together
-from projections.credited import ByTouch, Credited, Touched, credited
+from projections.costs import SPENT_BY, Costs, costs, first_day, price, ratio, together
+from projections.credited import ByTouch, Credited, Touched, UnknownSource, credited
 from projections.pipeline import pipeline
 
 CHURNED: Final = "customer.churned"
@@ -130,6 +130,8 @@ class _Economics:
     """What all models share: leads, spend, and what a customer is worth."""
 
     def __init__(self, connection: Connection, by: str, terms: Terms) -> None:
+        if by not in SPENT_BY:
+            raise UnknownSource(f"spend is not told by {by!r}; there are {', '.join(SPENT_BY)}")
         self._connection, self._by, self._terms = connection, by, terms
         self._places = exponents(connection)
         since, until, lag = terms.since, terms.until, terms.lag

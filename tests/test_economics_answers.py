@@ -275,6 +275,8 @@ def test_models_stand_side_by_side(connection: Connection) -> None:
 def test_what_cannot_be_asked_is_refused_with_what_can(connection: Connection) -> None:
     with pytest.raises(UnknownSource, match="there are channel, source, campaign"):
         credited(connection, "linear", "party")
+    with pytest.raises(UnknownSource, match="there are channel, source, campaign"):
+        economics(connection, "linear", "colour")
     with pytest.raises(NoPeriod, match="leave --from and --to out"):
         credited(connection, "markov", "channel", since=START)
     with pytest.raises(ValueError, match="best"):
