@@ -12,6 +12,7 @@ from domain.velocity import Closed, Cycle
 from projections.answers import Answer, by_size, decimal, exponents, rfc3339
 from projections.columns import MISSING
 from projections.opportunity_columns import Opportunities, closed_among, read_opportunities
+from projections.pipeline import latest_event
 
 FIRST: int = -(2**62)
 LAST: int = 2**62
@@ -31,7 +32,8 @@ def win_rate(
 
     They closed from *since* on and before *until* (microseconds UTC). *every* month or quarter
     gives a row for each in which something closed, those without anything between them too; *by*
-    is an opportunity's owner, product, ... or a dimension of its lead. *as_of* is only told.
+    is an opportunity's owner, product, ... or a dimension of its lead. *as_of* is only told, by
+    default the instant of the latest event.
 
     Raises UnknownDimension, and ValueError for another *every*.
     """
@@ -42,8 +44,9 @@ def win_rate(
     start, end = FIRST if since is None else since, LAST if until is None else until
     all_rows = np.arange(len(them))
     whole = closed_among(them, all_rows, start, end)
+    at = latest_event(connection) if as_of is None else as_of
     answer: Answer = {
-        "as_of": None if as_of is None else rfc3339(as_of),
+        "as_of": None if at is None else rfc3339(at),
         "from": None if since is None else rfc3339(since),
         "to": None if until is None else rfc3339(until),
         **closed_answer(whole, places),

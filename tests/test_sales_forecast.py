@@ -206,6 +206,8 @@ def test_what_is_won_in_the_month_counts_for_it(leadflow: CommandLine) -> None:
 def test_nothing_was_known_before_it_was_recorded(leadflow: CommandLine) -> None:
     found = leadflow.json("forecast", "--as-of", "2026-05-31", "--known-at", "2025-12-31")
     assert ("none", 0, []) == (found["probabilities"], found["open"], found["currencies"])
+    assert "ask with --known-at" in leadflow("forecast", "--as-of", "2020-01-01").stdout
+    assert "ask with" not in leadflow("forecast").stdout
 
 
 def test_a_back_test_compares_with_what_came(leadflow: CommandLine) -> None:

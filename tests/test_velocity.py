@@ -171,7 +171,7 @@ def test_sums_beyond_64_bits_are_exact() -> None:
 
 def test_nothing_and_nonsense_are_told() -> None:
     with read_model_database().connect() as connection:
-        assert win_rate(connection)["win_rate"] is None
+        assert (None, None) == (win_rate(connection)["win_rate"], win_rate(connection)["as_of"])
         assert velocity_answer(connection)["as_of"] is None
         with pytest.raises(UnknownDimension, match="there are owner, product"):
             win_rate(connection, "colour")
@@ -258,6 +258,7 @@ def test_misuse_is_told(tmp_path: Path) -> None:
         assert "Next: leadflow velocity" in shown
         assert "5.00" in program("velocity").stdout
         assert "nothing was won" in program("win-rate", "--to", "2020-01-01").stdout
+        assert program.json("win-rate")["as_of"] == program.json("velocity")["as_of"] is not None
 
 
 def test_the_median_of_few_is_that_of_statistics() -> None:

@@ -133,7 +133,8 @@ def forecast(
             assume=assume_mean,
             seed=seed,
         )
-    answer(document, as_json, lambda console: _forecast(console, document))
+    is_unheard = as_of is not None and known_at is None and not document["open"]
+    answer(document, as_json, lambda console: _forecast(console, document, is_unheard=is_unheard))
 
 
 _BY = {
@@ -143,7 +144,7 @@ _BY = {
 }
 
 
-def _forecast(console: Console, document: dict[str, Any]) -> None:
+def _forecast(console: Console, document: dict[str, Any], *, is_unheard: bool) -> None:
     rate = document["base_rate"]
     console.print(
         f"[bold]{document['open']:,} open opportunities[/] as of {document['as_of']};"
@@ -151,6 +152,11 @@ def _forecast(console: Console, document: dict[str, Any]) -> None:
     )
     how = _BY[document["probabilities"]]
     console.print(f"probabilities {how}" + ("" if rate is None else f"; win rate {percent(rate)}"))
+    if is_unheard:
+        console.print(
+            "what was recorded later is left out: of a history that was imported at once, ask with"
+            " --known-at and today's date"
+        )
     for one in document["currencies"]:
         console.print()
         months = [*one["months"], {"month": "all", **one["total"]}]
