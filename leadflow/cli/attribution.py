@@ -166,20 +166,21 @@ def attribution(
         if (separator, delimiter) != (">", ","):
             raise typer.BadParameter("--separator and --delimiter go with --paths")
         from domain.journey import COLLAPSE_GAP, LOOKBACK
-        from projections.attribution import COMPARED, Scope
+        from projections.attribution import COMPARED, Scope, checked
         from projections.attribution import attribution as attribution_of
         from projections.attribution import compare as compare_of
+        from projections.attribution_models import check
 
+        back = LOOKBACK if lookback is None else lookback
+        gap = COLLAPSE_GAP if collapse is None else collapse
+        scopes = [Scope(kind, by, back, gap, tuple(transform or ())) for kind in kinds]
         found = []
+        with misuse():  # what makes no sense needs no database to be refused
+            for scope in scopes:
+                scope.check()
+            checked(names or COMPARED, asked) if compare else check(model, asked)
         with read_models(ctx, as_of, known_at) as (_, connection):
-            for kind in kinds:
-                scope = Scope(
-                    kind,
-                    by,
-                    LOOKBACK if lookback is None else lookback,
-                    COLLAPSE_GAP if collapse is None else collapse,
-                    tuple(transform or ()),
-                )
+            for scope in scopes:
                 if compare:
                     each = compare_of(connection, names or COMPARED, scope, asked, bootstrap or 0)
                 else:
