@@ -408,9 +408,10 @@ def place_weights(model: str, count: int) -> tuple[int, ...]:
 
 @lru_cache(512)
 def _table(model: str, count: int) -> Integers:
-    """Return how each remainder below the total of the weights is divided, by remainder."""
+    """Return how each remainder below the total of the weights is divided, by place."""
     weights = place_weights(model, count)
-    return np.array([split(size, weights) for size in range(sum(weights))], np.int64)
+    parts = [split(size, weights) for size in range(sum(weights))]
+    return np.ascontiguousarray(np.array(parts, np.int64).T)
 
 
 def _by_places(model: str, count: int, sizes: Integers) -> Integers:
@@ -421,7 +422,9 @@ def _by_places(model: str, count: int, sizes: Integers) -> Integers:
         return _divided(sizes, spread, np.full(len(sizes), total))
     whole, rest = np.divmod(sizes, total)
     # size * w / total = whole * w + rest * w / total: the whole part leaves no remainder
-    return weights[:, None] * whole + _table(model, count).T[:, rest]
+    parts = np.take(_table(model, count), rest, axis=1)
+    parts += weights[:, None] * whole
+    return parts
 
 
 def _divided(sizes: Integers, weights: Integers, total: Integers) -> Integers:
