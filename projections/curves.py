@@ -128,6 +128,11 @@ def between_stages(
         raise ValueError(
             f"who is in {from_stage} has reached {to_stage} already: no time passes between them"
         )
+    if from_stage in CLOSING and to_stage in RANK:
+        raise ValueError(
+            f"{from_stage} ends a cycle, and {to_stage} would be of the next one: a curve is of one"
+            " cycle; leadflow recycled tells how many come back"
+        )
     if as_of is None:
         as_of = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
     # From a stage that ended the cycle, such as recycled, it is no news that it ended.

@@ -237,6 +237,7 @@ def test_a_curve_tells_who_is_there_by_when(leadflow: CommandLine) -> None:
             "no cohort lies between",
         ),
         (("curve", "--from-stage", "won", "--to-stage", "mql"), "has reached mql already"),
+        (("curve", "--from-stage", "recycled", "--to-stage", "sql"), "recycled ends a cycle"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(
