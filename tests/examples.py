@@ -40,7 +40,7 @@ def fact(type_: str, day: float = 0, /, **fields: Any) -> Fact:
     }
     usual: dict[str, Any] = {
         "source": "/test",
-        "id": f"e{next(_numbers)}",
+        "id": f"e{next(_numbers):06}",
         "at": at,
         "recorded_at": at,
         "actor": "prospect",

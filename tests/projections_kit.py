@@ -165,7 +165,7 @@ def fact(
         for name in ("source", "id", "sequence", "actor", "touch", "traits", "recorded_at")
         if name in fields
     }
-    own.setdefault("id", f"e{next(_numbers)}")
+    own.setdefault("id", f"e{next(_numbers):06}")
     own.setdefault("source", "/test")
     own.setdefault("recorded_at", START + at)
     if isinstance(who, str):

@@ -214,7 +214,7 @@ def rows(leadflow: CommandLine) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-COUNTS = {"events", "rep_events", "last_event_at"}
+COUNTS = {"events", "rep_events", "last_event_at", "last_human_at"}
 
 
 def test_unmerged_leads_are_what_they_were(leadflow: CommandLine) -> None:

@@ -164,11 +164,16 @@ def _peer() -> Any:
 
     It greets on the standard output, which is for what a job took.
     """
-    for name in ("matplotlib", "matplotlib.pyplot"):
-        sys.modules.setdefault(name, ModuleType(name))
-    vars(sys.modules["matplotlib"]).setdefault("pyplot", sys.modules["matplotlib.pyplot"])
-    with redirect_stdout(sys.stderr):
-        return import_module("ChannelAttribution")
+    empty = {name: ModuleType(name) for name in ("matplotlib", "matplotlib.pyplot")}
+    vars(empty["matplotlib"])["pyplot"] = empty["matplotlib.pyplot"]
+    missing = {name: made for name, made in empty.items() if name not in sys.modules}
+    sys.modules.update(missing)
+    try:
+        with redirect_stdout(sys.stderr):
+            return import_module("ChannelAttribution")
+    finally:
+        for name in missing:  # who asks for it next shall be told that it is not there
+            del sys.modules[name]
 
 
 def in_peer(path: str) -> Took:
