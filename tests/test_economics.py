@@ -1,8 +1,8 @@
 """What leads and customers cost and bring, as exact figures."""
 
 from fractions import Fraction
-from typing import Any
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
