@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     # a rebuild catches up by a runner of its own
     from projections.rebuild import RebuildReport
 
-BATCH: Final = 20_000
+BATCH: Final = 15_000
 """Events in one transaction while there are many."""
 
-MEMORY: Final = 30_000
-"""What the views in memory may weigh together, see ``View.weight``: about 100 MB."""
+MEMORY: Final = 20_000
+"""What the views in memory may weigh together, see ``View.weight``: about 60 MB."""
 
 _PAIR: Final = 64
 """Events to read further for the other half of a merge."""
