@@ -12,8 +12,8 @@ from leadflow.app import App
 from leadflow.win import open_chances
 from projections.answers import decimal, exponents, rfc3339
 from projections.as_of import as_of_engine
+from projections.pipeline import latest_event
 from projections.sales_forecast import COMMIT, Months, forecast, realised
-from projections.velocity import latest_event
 
 Progress = Callable[[str], None]
 """Is told in words what a long job does."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from domain.calibration import ONE, Bin
 from domain.policy import Policy
@@ -13,16 +13,10 @@ from domain.stages import OPEN, WON
 from domain.win import Features, Outcome, Predictor, log_odds, train
 from leadflow.dossier import LeadUnknown
 from leadflow.instants import rfc3339
-from projections.pipeline import pipeline
+from projections.pipeline import latest_event, pipeline
 from projections.win import FEATURES, TAGS, Case, Grade, cases
 
 _OPEN: Final = OPEN - {None}
-
-
-def latest(connection: Connection) -> int | None:
-    """Return the instant of the latest event, microseconds UTC; None where there is none."""
-    found = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
-    return None if found is None else int(found)
 
 
 def win(connection: Connection, policy: Policy, as_of: int | None, most: int) -> dict[str, Any]:
@@ -40,7 +34,7 @@ def win(connection: Connection, policy: Policy, as_of: int | None, most: int) ->
     ]
     tells = _tells_apart(predictor)
     chances.sort(key=lambda one: (-one[0], -one[1] if tells else 0, one[2].lead_id))
-    at = latest(connection) if as_of is None else as_of
+    at = latest_event(connection) if as_of is None else as_of
     return {
         "as_of": None if at is None else rfc3339(at),
         **_report(predictor),
@@ -88,7 +82,7 @@ def odds(connection: Connection, policy: Policy, as_of: int | None, lead_id: str
     ).one_or_none()
     if lead is None:
         raise LeadUnknown("the read models do not know the lead: leadflow project")
-    at = latest(connection) if as_of is None else as_of
+    at = latest_event(connection) if as_of is None else as_of
     found = list(cases(connection, _grade(policy)))
     predictor = _train(found)
     case = next(

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from domain.periods import Every, Period, periods
 from projections.answers import Answer, rfc3339
 from projections.columns import read
 from projections.funnel import Happenings, Question, found, interval, stage_entries, stage_masks
-from projections.pipeline import pipeline
+from projections.pipeline import latest_event
 from projections.stages import stages
 
 Array = NDArray[Any]
@@ -47,10 +47,7 @@ def cohorts(
 
 def latest(connection: Connection, as_of: int | None) -> int | None:
     """Return *as_of*, or the instant of the latest event where it is None."""
-    if as_of is not None:
-        return as_of
-    found_at = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
-    return None if found_at is None else int(found_at)
+    return latest_event(connection) if as_of is None else as_of
 
 
 def document(

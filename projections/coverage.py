@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from domain.intervals import wilson
 from domain.outreach import CHANNEL_OF, CHAT
@@ -15,7 +15,7 @@ from projections.activities import activities
 from projections.answers import Answer, by_size, rfc3339
 from projections.clocks import NEVER, Cycles, Flags, by_values, cycles_of, first
 from projections.columns import MISSING, Coded, Integers, read
-from projections.pipeline import dimension, pipeline
+from projections.pipeline import dimension, latest_event, pipeline
 from projections.stages import stages
 
 WANTED: Final = (5, 7)
@@ -51,7 +51,7 @@ def touch_coverage(
     if list(wanted) != sorted(set(wanted)) or any(least < 1 for least in wanted) or not wanted:
         raise ValueError(f"touches that are wanted must rise from 1 on: {list(wanted)}")
     if as_of is None:
-        as_of = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
+        as_of = latest_event(connection)
     query = select(pipeline.c.lead_no, pipeline.c.captured_at_us)
     if by is not None:
         query = query.add_columns(dimension(by).label("value"))

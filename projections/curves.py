@@ -10,14 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from domain.intervals import Z95
 from domain.stages import DISQUALIFIED, LOST, RANK, RECYCLED, STAGES, WON
 from projections.answers import DAY, Answer, by_size, rfc3339
 from projections.columns import Coded, read
 from projections.funnel_columns import next_of
-from projections.pipeline import dimension, pipeline
+from projections.pipeline import dimension, latest_event, pipeline
 from projections.stages import stages
 
 Array = NDArray[Any]
@@ -134,7 +134,7 @@ def between_stages(
             " cycle; leadflow recycled tells how many come back"
         )
     if as_of is None:
-        as_of = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
+        as_of = latest_event(connection)
     # From a stage that ended the cycle, such as recycled, it is no news that it ended.
     others = [stage for stage in CLOSING if stage not in goals and stage != from_stage]
     durations, causes, values = _observed(connection, from_stage, goals, others, by, as_of or 0)

@@ -37,7 +37,7 @@ from projections.answers import Answer, amounts, by_size, credit_text, exponents
 from projections.conversions import conversions
 from projections.costs import SPENT_BY, Costs, costs, first_day, price, ratio, together
 from projections.credited import ByTouch, Credited, Touched, UnknownSource, credited
-from projections.pipeline import pipeline
+from projections.pipeline import latest_event, pipeline
 
 CHURNED: Final = "customer.churned"
 RECOGNIZED: Final = "revenue.recognized"
@@ -135,7 +135,7 @@ class _Economics:
         self._connection, self._by, self._terms = connection, by, terms
         self._places = exponents(connection)
         since, until, lag = terms.since, terms.until, terms.lag
-        now = _latest(connection) if terms.as_of is None else terms.as_of
+        now = latest_event(connection) or 0 if terms.as_of is None else terms.as_of
         end = now + 1 if until is None else until
         early = None if since is None else since - lag
         late = end - lag if lag else until
@@ -354,11 +354,6 @@ def _overhead(
         if day is None or ((start is None or day >= start) and (end is None or day < end)):
             sums[currency] = sums.get(currency, 0) + amount
     return sums
-
-
-def _latest(connection: Connection) -> int:
-    """Return the instant of the latest event of any lead; 0 where there is none."""
-    return connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar() or 0
 
 
 def _captured(

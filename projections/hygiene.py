@@ -19,10 +19,9 @@ from projections.activities import activities
 from projections.answers import Answer, rfc3339
 from projections.columns import MISSING, Coded, Integers, read
 from projections.people import people
-from projections.pipeline import pipeline
+from projections.pipeline import latest_event, pipeline
 from projections.recycled import rate_answer
 from projections.touches import touches
-from projections.velocity import latest_event
 
 REQUIRED: Final = ("name", "email", "company", "country", "source")
 """What a lead has to have, by default: whom we talk to, where, and where they came from."""

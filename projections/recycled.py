@@ -14,9 +14,8 @@ from domain.stages import RECYCLED, WON
 from projections.activities import activities
 from projections.answers import Answer, by_size, rfc3339
 from projections.columns import Coded, Integers, read
-from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, pipeline
+from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, latest_event, pipeline
 from projections.stages import stages
-from projections.velocity import latest_event
 
 WITHIN: Final = 365 * DAY
 """How long a recycled lead is given, by default, in microseconds."""

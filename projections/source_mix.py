@@ -18,11 +18,10 @@ from domain.stages import MQL, RANK, SGL, SQL, WON
 from projections.activities import activities
 from projections.answers import DAY, Answer, by_size, rfc3339
 from projections.columns import MISSING, Coded, Integers, read
-from projections.pipeline import pipeline
+from projections.pipeline import latest_event, pipeline
 from projections.recycled import rate_answer
 from projections.stages import stages
 from projections.touches import touches
-from projections.velocity import latest_event
 
 PARTIES: Final = ("first", "second", "third")
 

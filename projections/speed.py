@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from domain.business_time import Calendar
 from domain.intervals import wilson
@@ -13,7 +13,7 @@ from domain.speed import BANDS, UNANSWERED
 from projections.answers import Answer, by_size, rfc3339
 from projections.clocks import NEVER, STARTS, Clocks, Flags, clocks
 from projections.columns import Coded, Integers, read
-from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, pipeline
+from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, latest_event, pipeline
 from projections.quantiles import reached
 from projections.working_time import WorkingTime
 
@@ -58,7 +58,7 @@ def speed(
         known = ", ".join((*OF_CLOCKS, *DIMENSIONS))
         raise UnknownDimension(f"cannot group by {by!r}; there are {known}")
     if as_of is None:
-        as_of = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
+        as_of = latest_event(connection)
     found = clocks(connection, 0 if as_of is None else int(as_of))
     chosen = found.started_at < NEVER
     if since is not None:

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from domain.stage_graph import MEDIAN, P90, is_backward
 from domain.stages import STAGES
 from projections.answers import Answer, by_size, rfc3339
 from projections.columns import MISSING, Coded, Codes, Columns, Integers, read
 from projections.dwell import Flags, parts, quantiles
-from projections.pipeline import dimension, pipeline
+from projections.pipeline import dimension, latest_event, pipeline
 from projections.stages import stages
 
 CYCLE_KIND: Final = "cycle_kind"
@@ -36,7 +36,7 @@ def stage_graph(
     `domain.stage_graph.stage_graph`. Raises UnknownDimension.
     """
     if as_of is None:
-        as_of = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
+        as_of = latest_event(connection)
     columns = _read(connection, by)
     stays = _Stays(columns, since, until, as_of or 0)
     answer: Answer = {

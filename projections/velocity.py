@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from domain.velocity import WINDOW, Velocity, placed
 from projections.answers import Answer, by_size, decimal, exponents, rfc3339
@@ -16,14 +16,8 @@ from projections.opportunity_columns import (
     open_in,
     read_opportunities,
 )
-from projections.pipeline import pipeline
+from projections.pipeline import latest_event
 from projections.win_rate import closed_answer, in_days
-
-
-def latest_event(connection: Connection) -> int | None:
-    """Return the instant of the latest event, microseconds UTC; None where there is none."""
-    found = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
-    return None if found is None else int(found)
 
 
 def velocity(

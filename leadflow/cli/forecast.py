@@ -114,7 +114,7 @@ def forecast(
         return
     heard = as_of if known_at is None else known_at
     with read_models(ctx, as_of, heard) as (app, connection):
-        from projections.velocity import latest_event
+        from projections.pipeline import latest_event
 
         at = latest_event(connection) if as_of is None else as_of
         first = since if since is not None else (at or 0) + 1

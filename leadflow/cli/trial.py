@@ -50,18 +50,17 @@ def demo(
     with call.app(makes=True) as app:
         with Progress("send", None, "events") as progress:
             played = play(app, events, seed, lambda what, done: progress.reach(done, what))
-        from sqlalchemy import func, select
 
         from projections.credit import attribution
         from projections.funnel import funnel
-        from projections.pipeline import pipeline
+        from projections.pipeline import latest_event
         from projections.pipeline_now import summary
 
         with app.connect() as connection:
             standing = summary(connection)
             steps = funnel(connection, _STEPS)
             credit = attribution(connection, "linear")
-            latest = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
+            latest = latest_event(connection)
         lost = lost_leads(app, int(latest or 0))
     from leadflow.leads import timeline
 

@@ -2,8 +2,8 @@
 
 `docs/howto/notebook.md` says how to run it.
 """
-# A cell is a function whose last expression is shown; the notebook gives it its arguments.
-# ruff: noqa: ANN001, ANN202, B018, INP001
+# ruff: noqa: ANN001, ANN202, B018, INP001 - a cell is a function: the notebook gives its arguments
+# and shows its last expression
 
 import marimo
 
