@@ -12,9 +12,10 @@ from leadflow.cli.frame import (
     KnownAt,
     amounts_text,
     answer,
+    from_option,
     percent,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import By, read_models, value_text
 
@@ -29,11 +30,11 @@ def channels(
     by: By = None,
     since: Annotated[
         int | None,
-        typer.Option("--from", parser=start_option, metavar="TIME", help="Captured from then on."),
+        from_option("Captured from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option("--to", parser=start_option, metavar="TIME", help="Captured before then."),
+        to_option("Captured before then."),
     ] = None,
     significance: Annotated[
         str,

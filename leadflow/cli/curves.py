@@ -12,10 +12,11 @@ from leadflow.cli.frame import (
     KnownAt,
     answer,
     duration_option,
+    from_option,
     percent,
     stage_option,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.funnel import Mode, Steps, Unit, between, days
 from leadflow.cli.reading import By, read_models, value_text
@@ -49,11 +50,11 @@ def cohorts(
     unit: Unit = "lead",
     since: Annotated[
         int | None,
-        typer.Option("--from", parser=start_option, metavar="TIME", help="Cohorts from then on."),
+        from_option("Cohorts from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option("--to", parser=start_option, metavar="TIME", help="Cohorts before then."),
+        to_option("Cohorts before then."),
     ] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,

@@ -15,9 +15,10 @@ from leadflow.cli.frame import (
     answer,
     cell_text,
     duration_option,
+    from_option,
     percent,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import read_models, value_text
 from leadflow.cli.sources import check_period, show_unmatched
@@ -57,16 +58,11 @@ def economics(
     ] = "channel",
     since: Annotated[
         int | None,
-        typer.Option(
-            "--from",
-            parser=start_option,
-            metavar="TIME",
-            help="Spend, leads captured, MQLs and deals from then on.",
-        ),
+        from_option("Spend, leads captured, MQLs and deals from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option("--to", parser=start_option, metavar="TIME", help="... and before then."),
+        to_option("... and before then."),
     ] = None,
     gross_margin: Annotated[
         str | None,

@@ -6,7 +6,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, note, percent, start_option, table
+from leadflow.cli.frame import (
+    AsJson,
+    AsOf,
+    KnownAt,
+    answer,
+    from_option,
+    note,
+    percent,
+    table,
+    to_option,
+)
 from leadflow.cli.reading import read_models
 from leadflow.cli.sales import money_text, share_option, span_option
 
@@ -26,16 +36,11 @@ def forecast(
     ] = None,
     since: Annotated[
         int | None,
-        typer.Option(
-            "--from",
-            parser=start_option,
-            metavar="TIME",
-            help="A time in the first month; else the month that goes on or begins then.",
-        ),
+        from_option("A time in the first month; else the month that goes on or begins then."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option("--to", parser=start_option, metavar="TIME", help="A time in the last month."),
+        to_option("A time in the last month."),
     ] = None,
     commit: Annotated[
         Fraction | None,

@@ -124,6 +124,16 @@ def start_option(text: str) -> int:
     return _instant(text, "00:00:00Z", "start")
 
 
+def from_option(what: str) -> Any:
+    """Return the option ``--from``, whose help says *what* counts from then on."""
+    return typer.Option("--from", parser=start_option, metavar="TIME", help=what)
+
+
+def to_option(what: str) -> Any:
+    """Return the option ``--to``, whose help says *what* counts before then."""
+    return typer.Option("--to", parser=start_option, metavar="TIME", help=what)
+
+
 def _instant(text: str, time_of_day: str, what: str) -> int:
     from consumers.normalise import instant
 

@@ -12,9 +12,10 @@ from leadflow.cli.frame import (
     KnownAt,
     answer,
     duration_option,
+    from_option,
     percent,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import read_models, value_text
 
@@ -88,13 +89,11 @@ def funnel(
     ] = False,
     since: Annotated[
         int | None,
-        typer.Option(
-            "--from", parser=start_option, metavar="TIME", help="First steps from then on."
-        ),
+        from_option("First steps from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option("--to", parser=start_option, metavar="TIME", help="First steps before then."),
+        to_option("First steps before then."),
     ] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,

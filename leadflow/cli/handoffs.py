@@ -11,9 +11,10 @@ from leadflow.cli.frame import (
     KnownAt,
     answer,
     duration_option,
+    from_option,
     percent,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import read_models, value_text
 
@@ -51,11 +52,11 @@ def handoffs(
     ] = 20,
     since: Annotated[
         int | None,
-        typer.Option("--from", parser=start_option, metavar="TIME", help="MQLs from then on."),
+        from_option("MQLs from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option("--to", parser=start_option, metavar="TIME", help="MQLs before then."),
+        to_option("MQLs before then."),
     ] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,

@@ -14,8 +14,9 @@ from leadflow.cli.frame import (
     amounts_text,
     answer,
     duration_option,
-    start_option,
+    from_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import By, read_models, value_text
 
@@ -54,15 +55,11 @@ def pipeline(
     ] = None,
     since: Annotated[
         int | None,
-        typer.Option(
-            "--from", parser=start_option, metavar="TIME", help="With --every: from then."
-        ),
+        from_option("With --every: from then."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option(
-            "--to", parser=start_option, metavar="TIME", help="With --every: before then."
-        ),
+        to_option("With --every: before then."),
     ] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,

@@ -12,9 +12,10 @@ from leadflow.cli.frame import (
     KnownAt,
     answer,
     duration_option,
+    from_option,
     percent,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import read_models, value_text
 
@@ -28,13 +29,11 @@ By = Annotated[
 ]
 Since = Annotated[
     int | None,
-    typer.Option(
-        "--from", parser=start_option, metavar="TIME", help="From then on; a day from its start."
-    ),
+    from_option("From then on; a day from its start."),
 ]
 Until = Annotated[
     int | None,
-    typer.Option("--to", parser=start_option, metavar="TIME", help="Before then, a day excluded."),
+    to_option("Before then, a day excluded."),
 ]
 Every = Annotated[
     str | None,

@@ -11,9 +11,10 @@ from leadflow.cli.frame import (
     KnownAt,
     amounts_text,
     answer,
+    from_option,
     percent,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import By, read_models, value_text
 
@@ -28,21 +29,11 @@ def sources(
     by: By = None,
     since: Annotated[
         int | None,
-        typer.Option(
-            "--from",
-            parser=start_option,
-            metavar="TIME",
-            help="Leads first touched, and days of spend, from then on.",
-        ),
+        from_option("Leads first touched, and days of spend, from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option(
-            "--to",
-            parser=start_option,
-            metavar="TIME",
-            help="Leads first touched, and days of spend, before then.",
-        ),
+        to_option("Leads first touched, and days of spend, before then."),
     ] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,

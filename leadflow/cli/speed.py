@@ -13,9 +13,10 @@ from leadflow.cli.frame import (
     KnownAt,
     answer,
     duration_option,
+    from_option,
     percent,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import read_models, value_text
 
@@ -56,15 +57,11 @@ def speed(
     ] = None,
     since: Annotated[
         int | None,
-        typer.Option(
-            "--from", parser=start_option, metavar="TIME", help="Clocks that start from then on."
-        ),
+        from_option("Clocks that start from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option(
-            "--to", parser=start_option, metavar="TIME", help="Clocks that start before then."
-        ),
+        to_option("Clocks that start before then."),
     ] = None,
     calendar: Annotated[
         Path | None,

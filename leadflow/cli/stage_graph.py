@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, percent, start_option, table
+from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, from_option, percent, table, to_option
 from leadflow.cli.reading import By, read_models, value_text
 
 
@@ -27,13 +27,11 @@ def stage_graph(
     ] = False,
     since: Annotated[
         int | None,
-        typer.Option(
-            "--from", parser=start_option, metavar="TIME", help="Stays that began from then on."
-        ),
+        from_option("Stays that began from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option("--to", parser=start_option, metavar="TIME", help="Stays that began before."),
+        to_option("Stays that began before."),
     ] = None,
     dot: Annotated[bool, typer.Option("--dot", help="Print Graphviz text.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print Mermaid text.")] = False,

@@ -11,9 +11,10 @@ from leadflow.cli.frame import (
     KnownAt,
     answer,
     duration_option,
+    from_option,
     percent,
-    start_option,
     table,
+    to_option,
 )
 from leadflow.cli.reading import By, read_models, value_text
 from leadflow.cli.speed import interval_text, span
@@ -29,15 +30,11 @@ def touch_coverage(
     by: By = None,
     since: Annotated[
         int | None,
-        typer.Option(
-            "--from", parser=start_option, metavar="TIME", help="Cycles that open from then on."
-        ),
+        from_option("Cycles that open from then on."),
     ] = None,
     until: Annotated[
         int | None,
-        typer.Option(
-            "--to", parser=start_option, metavar="TIME", help="Cycles that open before then."
-        ),
+        to_option("Cycles that open before then."),
     ] = None,
     wanted: Annotated[
         str,
