@@ -12,6 +12,7 @@ from leadflow.cli.frame import (
     KnownAt,
     amounts_text,
     answer,
+    check_period,
     from_option,
     percent,
     table,
@@ -49,8 +50,7 @@ def channels(
     """Show how far the leads of each channel get, where they leak, and what to try."""
     from projections.channel_matrix import channel_matrix
 
-    if since is not None and until is not None and since >= until:
-        raise typer.BadParameter("--from is not before --to: no lead is captured between them")
+    check_period(since, until, "no lead is captured")
     try:
         level = Fraction(significance)
     except (ValueError, ZeroDivisionError):

@@ -11,6 +11,7 @@ from leadflow.cli.frame import (
     AsOf,
     KnownAt,
     answer,
+    check_period,
     duration_option,
     from_option,
     percent,
@@ -68,8 +69,7 @@ def cohorts(
 
     with read_models(ctx, as_of, known_at) as (app, connection):
         asked = parse_steps(steps)
-        if since is not None and until is not None and since >= until:
-            raise ValueError("--from is not before --to: no cohort lies between them")
+        check_period(since, until, "no cohort lies")
         how: Any = {"mode": mode or default_mode(asked), "unit": unit}
         question = Question(
             window=_MONTH if window is None else window, since=since, until=until, **how

@@ -14,6 +14,7 @@ from leadflow.cli.frame import (
     KnownAt,
     answer,
     cell_text,
+    check_period,
     duration_option,
     from_option,
     percent,
@@ -21,7 +22,7 @@ from leadflow.cli.frame import (
     to_option,
 )
 from leadflow.cli.reading import read_models, value_text
-from leadflow.cli.sources import check_period, show_unmatched
+from leadflow.cli.sources import show_unmatched
 
 if TYPE_CHECKING:
     from projections.economics import Terms
@@ -121,7 +122,7 @@ def economics(
     from projections.economics import compare as compared
     from projections.economics import economics as economics_of
 
-    check_period(since, until)
+    check_period(since, until, "nothing lies")
     terms = Terms(
         since=since,
         until=until,

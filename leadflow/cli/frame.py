@@ -134,6 +134,12 @@ def to_option(what: str) -> Any:
     return typer.Option("--to", parser=start_option, metavar="TIME", help=what)
 
 
+def check_period(since: int | None, until: int | None, nothing: str) -> None:
+    """Refuse a period that ends before it begins; *nothing* says what lies in none."""
+    if since is not None and until is not None and since >= until:
+        raise typer.BadParameter(f"--from is not before --to: {nothing} between them")
+
+
 def _instant(text: str, time_of_day: str, what: str) -> int:
     from consumers.normalise import instant
 

@@ -11,6 +11,7 @@ from leadflow.cli.frame import (
     AsOf,
     KnownAt,
     answer,
+    check_period,
     duration_option,
     from_option,
     percent,
@@ -111,8 +112,7 @@ def funnel(
     with read_models(ctx, as_of, known_at) as (app, connection):
         asked = parse_steps(steps)
         excluded = [parse_exclusion(text, len(asked)) for text in exclude or ()]
-        if since is not None and until is not None and since >= until:
-            raise ValueError("--from is not before --to: no first step lies between them")
+        check_period(since, until, "no first step lies")
         of_events = by is not None and by.startswith(FIELD)
         read, _, at_step = (reading or ("first" if of_events else "current")).partition(":")
         if at_step and (read != "step" or not at_step.isdecimal()):

@@ -10,6 +10,7 @@ from leadflow.cli.frame import (
     AsOf,
     KnownAt,
     answer,
+    check_period,
     duration_option,
     from_option,
     percent,
@@ -66,8 +67,7 @@ def handoffs(
     from domain.handoffs import IGNORED_AFTER
     from projections.handoffs import handoffs as handoffs_of
 
-    if since is not None and until is not None and since >= until:
-        raise typer.BadParameter("--from is not before --to: no MQL lies between them")
+    check_period(since, until, "no MQL lies")
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = handoffs_of(
             connection,

@@ -12,6 +12,7 @@ from leadflow.cli.frame import (
     AsOf,
     KnownAt,
     answer,
+    check_period,
     duration_option,
     percent,
     table,
@@ -21,7 +22,6 @@ from leadflow.cli.sales import (
     Every,
     Since,
     Until,
-    check_period,
     share_option,
     span_option,
     span_text,
@@ -92,7 +92,7 @@ def recycled(
     from projections.recycled import REASON, WITHIN
     from projections.recycled import recycled as recycled_of
 
-    check_period(since, until)
+    check_period(since, until, "nothing lies")
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = recycled_of(
             connection,
@@ -179,7 +179,7 @@ def source_mix(
     from projections.source_mix import source_mix as source_mix_of
 
     span = span_option(every)
-    check_period(since, until)
+    check_period(since, until, "nothing lies")
     channels = (
         OUTBOUND
         if outbound is None

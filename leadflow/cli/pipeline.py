@@ -13,6 +13,7 @@ from leadflow.cli.frame import (
     KnownAt,
     amounts_text,
     answer,
+    check_period,
     duration_option,
     from_option,
     table,
@@ -80,8 +81,7 @@ def pipeline(
     check_plot(plot, as_json=as_json)
     if every is not None and (stuck or silent_for is not None):
         raise typer.BadParameter("--every has no stuck leads: leave out --stuck and --silent-for")
-    if since is not None and until is not None and since >= until:
-        raise typer.BadParameter("--from is not before --to: no time lies between them")
+    check_period(since, until, "no time lies")
     with read_models(ctx, as_of, known_at) as (_, connection):
         if every is not None:
             period: Any = every

@@ -11,6 +11,7 @@ from leadflow.cli.frame import (
     AsOf,
     KnownAt,
     answer,
+    check_period,
     duration_option,
     from_option,
     percent,
@@ -58,12 +59,6 @@ def span_option(every: str | None) -> Any:
     return every
 
 
-def check_period(since: int | None, until: int | None) -> None:
-    """Raise typer.BadParameter where nothing lies between --from and --to."""
-    if since is not None and until is not None and since >= until:
-        raise typer.BadParameter("--from is not before --to: nothing lies between them")
-
-
 def share_option(text: str) -> Fraction:
     """Return a share: 0.6, 60% or 3/5; raise typer.BadParameter."""
     word = text.strip()
@@ -105,7 +100,7 @@ def win_rate(
     from projections.win_rate import win_rate as win_rate_of
 
     span = span_option(every)
-    check_period(since, until)
+    check_period(since, until, "nothing lies")
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = win_rate_of(connection, by, since=since, until=until, every=span, as_of=as_of)
     answer(document, as_json, lambda console: _win_rate(console, document, by))

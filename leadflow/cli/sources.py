@@ -11,6 +11,7 @@ from leadflow.cli.frame import (
     KnownAt,
     amounts_text,
     answer,
+    check_period,
     from_option,
     percent,
     table,
@@ -42,16 +43,10 @@ def sources(
     """Show what becomes of leads, by where they first came from, and what they cost."""
     from projections.sources import summary
 
-    check_period(since, until)
+    check_period(since, until, "nothing lies")
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = summary(connection, by or "channel", since, until)
     answer(document, as_json, lambda console: _sources(console, document, by or "channel"))
-
-
-def check_period(since: int | None, until: int | None) -> None:
-    """Refuse a period that holds no instant. Raises typer.BadParameter."""
-    if since is not None and until is not None and since >= until:
-        raise typer.BadParameter("--from is not before --to: nothing lies between them")
 
 
 def ratios_text(paid: list[dict[str, Any]], name: str) -> str:

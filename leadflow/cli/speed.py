@@ -12,6 +12,7 @@ from leadflow.cli.frame import (
     AsOf,
     KnownAt,
     answer,
+    check_period,
     duration_option,
     from_option,
     percent,
@@ -97,8 +98,7 @@ def speed(
     from leadflow.calendars import load_calendar, load_teams
     from projections.speed import speed as speed_of
 
-    if since is not None and until is not None and since >= until:
-        raise typer.BadParameter("--from is not before --to: no clock starts between them")
+    check_period(since, until, "no clock starts")
     if (by == "team") != (teams is not None):
         raise typer.BadParameter(
             "--by team and --teams FILE go together: the file says who is in which"

@@ -6,7 +6,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, from_option, percent, table, to_option
+from leadflow.cli.frame import (
+    AsJson,
+    AsOf,
+    KnownAt,
+    answer,
+    check_period,
+    from_option,
+    percent,
+    table,
+    to_option,
+)
 from leadflow.cli.reading import By, read_models, value_text
 
 
@@ -48,8 +58,7 @@ def stage_graph(
         raise typer.BadParameter("--by and --by-cycle-kind both group: leave one out")
     if dot + mermaid + as_json > 1:
         raise typer.BadParameter("--dot, --mermaid and --json are three forms: choose one")
-    if since is not None and until is not None and since >= until:
-        raise typer.BadParameter("--from is not before --to: no stay begins between them")
+    check_period(since, until, "no stay begins")
     group = CYCLE_KIND if by_cycle_kind else by
     if group is not None and (dot or mermaid):
         raise typer.BadParameter("--dot and --mermaid draw one graph: leave out the grouping")

@@ -10,6 +10,7 @@ from leadflow.cli.frame import (
     AsOf,
     KnownAt,
     answer,
+    check_period,
     duration_option,
     from_option,
     percent,
@@ -59,8 +60,7 @@ def touch_coverage(
     """Show how often people reach out to leads, over how many channels, and whom nobody calls."""
     from projections.coverage import touch_coverage as coverage_of
 
-    if since is not None and until is not None and since >= until:
-        raise typer.BadParameter("--from is not before --to: no cycle opens between them")
+    check_period(since, until, "no cycle opens")
     try:
         least = [int(word) for word in wanted.split(",")]
     except ValueError:
