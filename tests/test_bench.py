@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.bench.__main__ import main
-from tests.bench.jobs import JOBS, peak
+from tests.bench.jobs import job, peak
 from tests.bench.place import DATABASES, Place
 from tests.bench.report import Line, as_json, rates, table
 from tests.bench.rows import PROFILES, ROWS, profile
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.kafka
 EVENTS = 500
 
 
-def run_here(job: str, **arguments: Any) -> Took:
-    took = JOBS[job](**arguments)
+def run_here(name: str, **arguments: Any) -> Took:
+    took = job(name)(**arguments)
     took.peak = peak()
     return took
 
