@@ -1,23 +1,15 @@
-"""Read records from Kafka and write records to it: the only file that knows kafka-python.
-
-A `Source` reads one topic as a member of a group, from the positions its caller keeps (in SQL, with
-the data), never from the broker's own. A `Sink` writes with an idempotent producer and waits for
-every replica in sync. No setting that loses or doubles data can be reached from here.
-"""
+"""Read a topic as a member of a consumer group."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Self
 
 import structlog
 from kafka import (  # type: ignore[import-untyped]  # it ships no types
     ConsumerRebalanceListener,
-    KafkaAdminClient,
     KafkaConsumer,
-    KafkaProducer,
     OffsetAndMetadata,
     TopicPartition,
 )
@@ -25,50 +17,19 @@ from kafka.coordinator.assignors.cooperative_sticky import (  # type: ignore[imp
     CooperativeStickyAssignor,
 )
 from kafka.errors import (  # type: ignore[import-untyped]  # it ships no types
-    KafkaConnectionError,
     KafkaError,
-    KafkaTimeoutError,
     LogTruncationError,
-    MessageSizeTooLargeError,
-    NodeNotReadyError,
     OffsetOutOfRangeError,
-    TopicAlreadyExistsError,
 )
-from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # it ships no types
 
-from consumers.cluster import (
-    BrokerUnavailable,
-    Cluster,
-    DeliveryFailed,
-    KafkaSettings,
-    LogMismatch,
-    StreamError,
-    TopicMissing,
-)
+from consumers.cluster import KafkaSettings, LogMismatch, StreamError, TopicMissing
+from consumers.stream.client import CLOSE_MS, UNREACHED, known_errors, opening, settings_of
 from consumers.unpack import Record, install, records_of
-
-__all__ = [
-    "BrokerUnavailable",
-    "Cluster",
-    "DeliveryFailed",
-    "KafkaSettings",
-    "LogMismatch",
-    "Record",
-    "Sink",
-    "Source",
-    "StreamError",
-    "TopicMissing",
-    "describe",
-    "end_positions",
-    "ensure_topics",
-]
 
 _log = structlog.get_logger(__name__)
 
-_SLICE_MS = 100
+_SLICE_MS: Final = 100
 """How long one poll of the library may wait: an assignment made inside it is seen at its end."""
-_CLOSE_MS = 5_000
-_UNREACHED = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
 
 
 class Source:
@@ -114,7 +75,7 @@ class Source:
         max_poll_interval_ms: int = 300_000,
         group_instance_id: str | None = None,
     ) -> None:
-        self._settings = _settings(settings)
+        self._settings = settings_of(settings)
         self.topic = topic
         self._positions = positions
         self._revoked = revoked
@@ -124,7 +85,7 @@ class Source:
         self._committing: dict[int, int] = {}
         self._paused = False
         self._failure: BaseException | None = None
-        with _known_errors(self._settings), _opening(self._settings) as options:
+        with known_errors(self._settings), opening(self._settings) as options:
             self._consumer: Any = KafkaConsumer(
                 **options,
                 group_id=group,
@@ -164,14 +125,14 @@ class Source:
         deadline = time.monotonic() + timeout_ms / 1_000
         while True:
             left = max(0, int((deadline - time.monotonic()) * 1_000))
-            with _known_errors(self._settings):
+            with known_errors(self._settings):
                 try:
                     batches = self._consumer.poll(min(left, _SLICE_MS), max_records=max_records)
                 except OffsetOutOfRangeError as error:
                     raise self._outside(error.args[0]) from error
                 except LogTruncationError as error:
                     raise self._truncated(error.divergent_offsets) from error
-                except _UNREACHED as error:
+                except UNREACHED as error:
                     # Mostly the client waits for a lost broker in silence; sometimes it says so.
                     _log.info("broker.away", topic=self.topic, error=repr(error))
                     time.sleep(min(left, _SLICE_MS) / 1_000)
@@ -232,7 +193,7 @@ class Source:
         Raises:
             StreamError: Kafka failed or did not answer.
         """
-        with _known_errors(self._settings):
+        with known_errors(self._settings):
             answer = self._consumer.end_offsets(
                 self._parts(self._assigned), timeout_ms=self._settings.connect_timeout_ms
             )
@@ -258,10 +219,10 @@ class Source:
         last = {part: at for part, at in self._committing.items() if part in self._assigned}
         try:
             if last:
-                self._consumer.commit(self._offsets(last), timeout_ms=_CLOSE_MS)
+                self._consumer.commit(self._offsets(last), timeout_ms=CLOSE_MS)
         except KafkaError as error:
             self._committed(last, error)
-        self._consumer.close(timeout_ms=_CLOSE_MS)
+        self._consumer.close(timeout_ms=CLOSE_MS)
         if self._failure is None:
             self._tell_changes()
 
@@ -368,7 +329,7 @@ class Source:
             if position is None or seen is None or seen >= position:
                 continue
             wait = self._settings.connect_timeout_ms
-            with _known_errors(self._settings):
+            with known_errors(self._settings):
                 end = int(self._consumer.end_offsets([part], timeout_ms=wait)[part])
                 start = int(self._consumer.beginning_offsets([part], timeout_ms=wait)[part])
             if end < position:
@@ -428,291 +389,3 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # its base is
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         self._source._assignment_lost(revoked)  # noqa: SLF001 -- the same
-
-
-class Sink:
-    """Write records to topics: idempotent, acknowledged by every replica in sync, in order per key.
-
-    `send` returns at once while there is room in the buffer and else waits; only `flush` knows that
-    what was sent is in the log.
-
-    Args:
-        settings: Where the brokers are; a plain string is its bootstrap servers.
-        linger_ms: How long a record waits for others to share its batch.
-        compression: `gzip` needs no further package; JSON shrinks to a tenth.
-        max_pending: How many records may wait for their acknowledgement before `send` blocks.
-        delivery_timeout_ms: How long a record is retried before it counts as failed; also how long
-            `send` waits for a topic it has not met.
-
-    Raises:
-        BrokerUnavailable: no broker answers within `settings.connect_timeout_ms`.
-    """
-
-    def __init__(
-        self,
-        settings: KafkaSettings | str,
-        *,
-        linger_ms: int = 20,
-        compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = "gzip",
-        max_pending: int = 20_000,
-        delivery_timeout_ms: int = 120_000,
-    ) -> None:
-        self._settings = _settings(settings)
-        self._max_pending = max_pending
-        self._wait_seconds = delivery_timeout_ms / 1_000 + _CLOSE_MS / 1_000
-        self._pending: deque[Any] = deque()
-        self._failed = 0
-        self._first_error: BaseException | None = None
-        self.delivered = 0
-        """How many records the brokers have acknowledged, as far as was looked."""
-        self._options = {
-            "enable_idempotence": True,
-            "acks": "all",
-            "linger_ms": linger_ms,
-            "batch_size": 256 * 1024,
-            "compression_type": compression,
-            "delivery_timeout_ms": delivery_timeout_ms,
-            "request_timeout_ms": min(30_000, delivery_timeout_ms // 4),
-            "max_block_ms": delivery_timeout_ms,
-            "allow_auto_create_topics": False,
-            "metrics_enabled": False,
-        }
-        self._producer: Any = None
-        self._connect()
-
-    def send(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Iterable[tuple[str, bytes]] = (),
-        partition: int | None = None,
-        timestamp_ms: int | None = None,
-    ) -> None:
-        """Put a record into the buffer; waits while the buffer is full.
-
-        Records of one key go to one partition, chosen as Kafka's own Java client does.
-        `timestamp_ms` is milliseconds since 1970-01-01 UTC, now where it is None. A topic's
-        retention counts from it: history sent under its own old times can be gone within minutes.
-
-        Raises:
-            ValueError: the record is larger than a broker accepts (1 MiB).
-            BrokerUnavailable: the topic was not found before the time was out.
-            DeliveryFailed: an earlier record is known to have failed; this one was not taken.
-            StreamError: Kafka failed.
-        """
-        if self._first_error is not None:
-            self.flush()
-        if self._producer is None:
-            self._connect()
-        with _known_errors(self._settings):
-            try:
-                sent = self._producer.send(
-                    topic, value, key, list(headers), partition, timestamp_ms
-                )
-            except MessageSizeTooLargeError as error:
-                raise ValueError(f"the record is too large for topic {topic}: {error}") from error
-        self._pending.append(sent)
-        if len(self._pending) >= self._max_pending:
-            # Half of it goes at once: waiting for one at a time would starve the batches.
-            self._settle(self._max_pending // 2)
-
-    def flush(self) -> None:
-        """Wait until every record sent so far is acknowledged.
-
-        Raises:
-            DeliveryFailed: at least one was not; the sink can be used on.
-        """
-        self._settle(0)
-        failed, first, self._failed, self._first_error = self._failed, self._first_error, 0, None
-        if first is not None:
-            self._leave(abandon=True)
-            raise DeliveryFailed(failed, first) from first
-
-    def close(self) -> None:
-        """Flush and close.
-
-        Raises:
-            DeliveryFailed: see `flush`.
-        """
-        try:
-            self.flush()
-        finally:
-            self._leave(abandon=bool(self._pending))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            # Another error is on its way; one about deliveries must not take its place.
-            with suppress(StreamError):
-                self.close()
-
-    def _connect(self) -> None:
-        with _known_errors(self._settings), _opening(self._settings) as options:
-            self._producer = KafkaProducer(**options, **self._options)
-
-    def _leave(self, *, abandon: bool) -> None:
-        """Close the producer; where it is abandoned, whatever it still holds fails.
-
-        The next record gets another producer. After a record expired, kafka-python 3.0.12 never
-        finds a new producer id, holds all later records for ever, and waits for them on closing.
-        """
-        if self._producer is not None:
-            if abandon:
-                self._producer._sender.force_close()  # noqa: SLF001 -- there is no public way
-            self._producer.close(timeout=_CLOSE_MS / 1_000)
-        self._producer = None
-        self._pending.clear()
-
-    def _settle(self, down_to: int) -> None:
-        deadline = time.monotonic() + self._wait_seconds
-        while len(self._pending) > down_to:
-            try:
-                self._pending.popleft().get(max(0, deadline - time.monotonic()))
-                self.delivered += 1
-            except KafkaError as error:
-                if self._first_error is None:
-                    self._first_error = error
-                    # What failed with it is known at once, and what is left now never goes out.
-                    deadline = min(deadline, time.monotonic() + 1)
-                self._failed += 1
-
-
-def ensure_topics(
-    settings: KafkaSettings | str, topics: Mapping[str, int], replication: int = 1
-) -> dict[str, int]:
-    """Create the topics that are missing; return the partitions each of them has in truth.
-
-    A topic that exists is left as it is, whatever its number of partitions.
-
-    Raises:
-        BrokerUnavailable: no broker answers.
-        StreamError: Kafka refused.
-    """
-    settings = _settings(settings)
-    with _known_errors(settings), _admin(settings) as admin:
-        found = _partitions(admin)
-        for name in sorted(topics.keys() - found.keys()):
-            wanted = {"num_partitions": topics[name], "replication_factor": replication}
-            with suppress(TopicAlreadyExistsError):
-                admin.create_topics({name: wanted}, wait_for_metadata=True)
-                _log.info("topic.created", topic=name, partitions=topics[name])
-        found = _partitions(admin)
-    return {name: found[name] for name in topics}
-
-
-def describe(settings: KafkaSettings | str) -> Cluster:
-    """Ask the brokers who they are and what topics they hold.
-
-    Raises:
-        BrokerUnavailable: no broker answers.
-        StreamError: Kafka failed.
-    """
-    settings = _settings(settings)
-    with _known_errors(settings), _admin(settings) as admin:
-        told = admin.describe_cluster()
-        return Cluster(told.get("cluster_id"), len(told["brokers"]), _partitions(admin))
-
-
-def end_positions(settings: KafkaSettings | str, topic: str) -> dict[int, int]:
-    """Return the position after the last record of each partition of *topic*; {} without it.
-
-    For showing lag; Tansu answers too little.
-
-    Raises:
-        BrokerUnavailable: no broker answers.
-        StreamError: Kafka failed.
-    """
-    settings = _settings(settings)
-    with _known_errors(settings):
-        with _opening(settings) as options:
-            consumer = KafkaConsumer(**options, enable_auto_commit=False, metrics_enabled=False)
-        try:
-            parts = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
-            ends = consumer.end_offsets(parts, timeout_ms=settings.connect_timeout_ms)
-            return {part.partition: end for part, end in ends.items()} if parts else {}
-        finally:
-            consumer.close(timeout_ms=0)
-
-
-@contextmanager
-def _admin(settings: KafkaSettings) -> Generator[Any]:
-    with _opening(settings) as options:
-        admin = KafkaAdminClient(**options)
-    try:
-        yield admin
-    finally:
-        admin.close()
-
-
-def _partitions(admin: Any) -> dict[str, int]:
-    return {told["name"]: len(told["partitions"]) for told in admin.describe_topics()}
-
-
-def _settings(settings: KafkaSettings | str) -> KafkaSettings:
-    if isinstance(settings, str):
-        return KafkaSettings(bootstrap_servers=settings)
-    return settings
-
-
-class _Client:
-    """Make the network client of a Kafka client and remember it."""
-
-    def __init__(self) -> None:
-        self.made: Any = None
-
-    def __call__(self, **config: Any) -> Any:
-        self.made = KafkaNetClient(**config)
-        return self.made
-
-
-@contextmanager
-def _opening(settings: KafkaSettings) -> Generator[dict[str, Any]]:
-    """Give the options that say where the brokers are; close what was opened if that fails.
-
-    kafka-python leaves its thread and sockets behind when it cannot connect, and an intake that
-    waits for a broker tries again and again.
-    """
-    client = _Client()
-    options = {
-        "bootstrap_servers": settings.bootstrap_servers.split(","),
-        "bootstrap_timeout_ms": settings.connect_timeout_ms,
-        "client_id": settings.client_id,
-        # A broker that restarts is met again within a second, not within the default half minute.
-        "reconnect_backoff_max_ms": 1_000,
-        "security_protocol": settings.security_protocol,
-        "sasl_mechanism": settings.sasl_mechanism,
-        "sasl_plain_username": settings.sasl_username,
-        "sasl_plain_password": settings.sasl_password,
-        "ssl_cafile": settings.ssl_cafile,
-        "ssl_certfile": settings.ssl_certfile,
-        "ssl_keyfile": settings.ssl_keyfile,
-        "ssl_password": settings.ssl_password,
-        "ssl_check_hostname": settings.ssl_check_hostname,
-        "kafka_client": client,
-    }
-    try:
-        yield options
-    except BaseException:
-        if client.made is not None:
-            client.made.close()
-        raise
-
-
-@contextmanager
-def _known_errors(settings: KafkaSettings) -> Generator[None]:
-    try:
-        yield
-    except _UNREACHED as error:
-        raise BrokerUnavailable(settings.bootstrap_servers, error) from error
-    except KafkaError as error:
-        raise StreamError(f"Kafka at {settings.bootstrap_servers} failed: {error!r}") from error
