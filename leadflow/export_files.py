@@ -124,6 +124,11 @@ def read_manifest(folder: Path) -> Any:
     """Return the manifest of an export. Raises ExportRefused."""
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        why = f"it has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
+        raise ExportRefused(
+            f"{folder} is no export: {why}; `leadflow export --to DIR` writes one"
+        ) from None
     except (OSError, ValueError) as error:
         raise ExportRefused(f"{folder} is no export: {MANIFEST}: {error}") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:

@@ -57,7 +57,7 @@ def show(dossier: Dossier) -> dict[str, Any]:
         "entered_at": None if lead.entered_at is None else rfc3339(lead.entered_at),
         "score": score_document(dossier.score()),
         "owner": view.owner,
-        "identifiers": [{"kind": kind, "value": value} for kind, value in view.identifiers],
+        "identifiers": [{"kind": kind, "value": value} for kind, value in view.contact.identifiers],
         "first_touch": _touch(touches[0]) if touches else None,
         "last_touch": _touch(touches[-1]) if touches else None,
         "opportunities": [_opportunity(row) for row in dossier.rows.opportunities],

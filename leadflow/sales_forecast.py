@@ -35,10 +35,12 @@ def sales_forecast(
     *as_of* is an instant in microseconds UTC, by default that of the latest event; *since* an
     instant in the first month, by default the one that goes on or begins then.
 
+    Without an event and without *as_of* there is no month to speak of: all of these are None.
+
     Raises ValueError where *since* lies in a month that was over.
     """
-    at = latest_event(connection) if as_of is None else as_of
-    at = 0 if at is None else at
+    known = latest_event(connection) if as_of is None else as_of
+    at = 0 if known is None else known
     current = month_of(at + 1)
     first = current if since is None else month_of(since)
     if first < current:
@@ -47,9 +49,10 @@ def sales_forecast(
             f" forecast is {name_of(current)}. --as-of takes an earlier instant"
         )
     chances = open_chances(connection, app.rules.at(at))
-    return forecast(
+    found = forecast(
         connection, chances, Months(at, first, months), commit=commit, assume=assume, seed=seed
     )
+    return found if known is not None else {**found, "as_of": None, "from": None, "to": None}
 
 
 def back_test(

@@ -150,6 +150,10 @@ _BY = {
 
 
 def _forecast(console: Console, document: dict[str, Any], *, is_unheard: bool) -> None:
+    if document["as_of"] is None:
+        console.print("no leads yet")
+        console.print("Next: leadflow ingest FILE, or leadflow demo", style="dim")
+        return
     rate = document["base_rate"]
     console.print(
         f"[bold]{document['open']:,} open opportunities[/] as of {document['as_of']};"

@@ -135,7 +135,8 @@ def _rebuild(
     from projections.rebuild import rebuild as run
 
     started = time.monotonic()
-    with session(ctx).app(makes=True, runs_on=True) as app:
+    with session(ctx).app(runs_on=True) as app:
+        app.runner.create()
         head = app.store.head()
         workers = workers or _workers(head)
         with Progress("fill", head, "events") as progress:

@@ -57,9 +57,24 @@ def targets_option(text: str) -> dict[str, Fraction]:
         name, equals, share = part.partition("=")
         if not equals:
             raise typer.BadParameter(f"{part!r} is no target; write first=60%,second=25%")
+        if name.strip() in found:
+            raise typer.BadParameter(f"{text!r} has two targets for {name.strip()}; write one")
         found[name.strip()] = share_option(share)
     if sum(found.values()) > 1:
         raise typer.BadParameter(f"{text!r}: the shares add up to more than all")
+    return found
+
+
+def channels_option(text: str) -> frozenset[str]:
+    """Return the channels of ``outbound,event``; raise typer.BadParameter."""
+    from typing import get_args
+
+    from consumers.blocks import Channel
+
+    there = get_args(Channel)
+    found = frozenset(part.strip() for part in text.split(",") if part.strip())
+    for name in sorted(found.difference(there)):
+        raise typer.BadParameter(f"{name!r} is no channel; there are {', '.join(there)}")
     return found
 
 
@@ -154,8 +169,9 @@ def source_mix(
         ),
     ] = None,
     outbound: Annotated[
-        str | None,
+        Any,
         typer.Option(
+            parser=channels_option,
             metavar="CHANNELS",
             help="Channels by which we go to the lead; outbound if left out. Add event where your"
             " fairs count as such.",
@@ -180,11 +196,6 @@ def source_mix(
 
     span = span_option(every)
     check_period(since, until, "nothing lies")
-    channels = (
-        OUTBOUND
-        if outbound is None
-        else frozenset(part.strip() for part in outbound.split(",") if part.strip())
-    )
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = source_mix_of(
             connection,
@@ -192,7 +203,7 @@ def source_mix(
             until=until,
             every=span,
             targets=targets,
-            outbound=channels,
+            outbound=OUTBOUND if outbound is None else outbound,
             floor=floor,
             as_of=as_of,
         )

@@ -113,6 +113,8 @@ def _pipeline(console: Console, document: dict[str, Any], by: str | None, stuck:
     if stuck and document["stuck"]["rows"]:
         console.print()
         _stuck(console, document["stuck"])
+    elif not document["leads"] and document["as_of"] is not None:
+        console.print("Next: leadflow pipeline, or a later --as-of", style="dim")
     elif not document["leads"]:
         console.print("Next: leadflow ingest FILE, or leadflow demo", style="dim")
     elif document["stuck"]["leads"] and not stuck:
@@ -124,7 +126,8 @@ def _pipeline(console: Console, document: dict[str, Any], by: str | None, stuck:
 def show_pipeline(console: Console, document: dict[str, Any], by: str | None = None) -> None:
     """Print a pipeline for people."""
     if not document["leads"]:
-        console.print("no leads yet")
+        at = document["as_of"]
+        console.print("no leads yet" if at is None else f"no leads as of {at}")
         return
     columns = ["stage", ">leads", ">amount", ">median days in stage", ">P90"]
     limited = any(stage["silent_limit_days"] is not None for stage in document["stages"])

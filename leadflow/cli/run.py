@@ -127,9 +127,11 @@ def project(
     """Bring the read models up to date."""
     started = time.monotonic()
     with (
-        session(ctx).app(makes=True, runs_on=True) as app,
+        # one that follows may be there before the first event is
+        session(ctx).app(makes=follow, runs_on=True) as app,
         stopping() as stop,
     ):
+        app.runner.create()
         count = catch_up(app, stop)
         while follow and not stop.wait(_PAUSE):
             count += catch_up(app, stop)

@@ -1,0 +1,62 @@
+"""What questions say where there is nothing, or something else than was asked for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import CommandLine, command_line
+
+
+@pytest.fixture(scope="module")
+def leadflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    with command_line(tmp_path_factory.mktemp("nothing")) as program:
+        program("init", "--no-topics")
+        yield program
+
+
+def test_an_empty_log_has_no_month_to_forecast(leadflow: CommandLine) -> None:
+    document = leadflow.json("forecast")
+
+    assert (None, None, None) == (document["as_of"], document["from"], document["to"])
+    assert "no leads yet" in leadflow("forecast").stdout
+
+
+def test_before_the_first_event_there_is_no_lead_and_nothing_to_take_in(
+    leadflow: CommandLine,
+) -> None:
+    told = leadflow("pipeline", "--as-of", "1999-01-01").stdout
+
+    assert "no leads as of 1999-01-01" in told
+    assert "ingest" not in told
+    assert "ingest" in leadflow("pipeline").stdout
+
+
+@pytest.mark.parametrize("command", ["project", "rebuild"])
+def test_what_reads_the_log_makes_no_database(leadflow: CommandLine, command: str) -> None:
+    told = leadflow("--database", "sqlite:///other.db", command, code=1).stderr
+
+    assert "there is no leadflow database at sqlite:///other.db" in told
+    assert not Path("other.db").exists()
+
+
+def test_what_is_no_export_is_told_without_the_words_of_the_system(
+    leadflow: CommandLine,
+) -> None:
+    Path("empty").mkdir()
+
+    assert "there is no such folder" in leadflow("export", "verify", "nosuch", code=1).stderr
+    assert "it has no manifest" in leadflow("export", "verify", "empty", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "option, value, words",
+    [
+        ("--targets", "first=60%,first=20%", "two targets"),
+        ("--outbound", "outbound,fairs", "'fairs' is no channel"),
+    ],
+)
+def test_a_word_of_the_source_mix_that_means_nothing_is_refused(
+    leadflow: CommandLine, option: str, value: str, words: str
+) -> None:
+    assert words in " ".join(leadflow("source-mix", option, value, code=2).stderr.split())
