@@ -41,18 +41,18 @@ def _kind(fact: Fact) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def opportunity_of(lead: "Lead", fact: Fact) -> str:
+def opportunity_of(states: dict[str, str], fact: Fact) -> str:
     """Return the opportunity a sales fact is about.
 
-    Where the fact names none: the lead's latest open one, else one of its own, named after the
-    fact.
+    *states* is each opportunity of the lead, in the order of creation, to open, won or lost. Where
+    the fact names none: the latest open one, else one of its own, named after the fact.
     """
     named = fact.get("opportunity")
     if isinstance(named, str) and named:
         return named
     if fact.type != "opportunity.created":
-        for name in reversed(lead.opportunities):
-            if lead.opportunities[name] == "open":
+        for name in reversed(states):
+            if states[name] == "open":
                 return name
     return f"{fact.source}#{fact.id}"
 
@@ -137,9 +137,9 @@ def _acts_counted(case: Case) -> bool:
 
 
 def _no_other_open_opportunity(case: Case) -> bool:
-    closed = opportunity_of(case.lead, case.fact)
-    opportunities = case.lead.opportunities
-    return not any(state == "open" and name != closed for name, state in opportunities.items())
+    states = case.lead.opportunities
+    closed = opportunity_of(states, case.fact)
+    return not any(state == "open" and name != closed for name, state in states.items())
 
 
 Guard = Callable[[Case], bool]

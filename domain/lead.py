@@ -236,7 +236,7 @@ def _note_answer(lead: Lead, fact: Fact) -> None:
 
 
 def _note_opportunity(lead: Lead, fact: Fact) -> None:
-    name = opportunity_of(lead, fact)
+    name = opportunity_of(lead.opportunities, fact)
     if fact.type in ("opportunity.created", "opportunity.changed"):
         lead.opportunities.setdefault(name, "open")
     else:
