@@ -254,6 +254,7 @@ class Batch:
                 parts = [self._cut(stream, found.pop(stream, [])) for stream in streams]
                 self._add_parts(lead_no, streams)
                 self._fold(lead_no, streams, parts)
+            self.memory.shrink()
 
     def _fold(self, lead_no: int, streams: list[str], parts: list[list[Event]]) -> None:
         """Fold the people in the whole histories of *streams*, the first as *lead_no*."""

@@ -14,7 +14,8 @@ The set that was live stays as the old one, for ``roll_back``.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +43,12 @@ PART: Final = 20_000
 
 MOST_PARTS: Final = 65_536
 """Streams are divided by four hexadecimal digits."""
+
+FIRST_FILL: Final = 60_000
+"""From so many events on, read models that hold nothing yet are filled by lead.
+
+Caught up in the order of the log, a lead is read again for every batch that brings a fact of it.
+"""
 
 _MEETINGS: Final = 3
 """How often to look for both sets at one position before the live one is held still."""
@@ -127,8 +134,46 @@ def rebuild(
     )
 
 
+def first_fill(
+    engine: Engine,
+    history: History,
+    rules: Callable[[], Rules],
+    on_progress: Progress | None = None,
+    part: int = PART,
+) -> None:
+    """Fill read models that hold nothing yet, lead by lead; harmless when they hold something.
+
+    It is a rebuild with nothing to compare, and goes on where it, or a rebuild, was ended.
+
+    Raises Superseded where another fill or rebuild has taken over.
+    """
+    models = read_models(engine)
+    live = writer(models).checkpoint()
+    if live is None or live.position:
+        return
+    filling = _Rebuild(models, history, rules, _untold)
+    build, in_force = filling.begin(part, resume=None)
+    with _taken_over(models, build):
+        filling.fill(build, in_force, on_progress or _untold, 1, None)
+        filling.switch(build, filling.runner(NEW))
+        drop(models, OLD)
+
+
 def _untold(_what: object) -> None:
     """Tell nobody."""
+
+
+@contextmanager
+def _taken_over(engine: Engine, build: Build) -> Generator[None]:
+    """Raise Superseded for whatever goes wrong once another has taken over from *build*."""
+    try:
+        yield
+    except Exception as error:
+        # what was taken over may be live or gone by now, and fails in as many ways
+        found = writer(engine, NEW).checkpoint()
+        if found is None or found.build != build.name:
+            raise Superseded(SUPERSEDED) from error
+        raise
 
 
 class _Rebuild:
@@ -154,8 +199,8 @@ class _Rebuild:
         part: int,
     ) -> RebuildReport:
         """Take all steps."""
-        build, in_force = self._begin(part, resume=resume)
-        try:
+        build, in_force = self.begin(part, resume=resume)
+        with _taken_over(self.engine, build):
             return self._take_steps(
                 build,
                 in_force,
@@ -165,12 +210,6 @@ class _Rebuild:
                 keep_old=keep_old,
                 accept_differences=accept_differences,
             )
-        except Exception as error:
-            # what was taken over may be live or gone by now, and fails in as many ways
-            found = writer(self.engine, NEW).checkpoint()
-            if found is None or found.build != build.name:
-                raise Superseded(SUPERSEDED) from error
-            raise
 
     def _take_steps(
         self,
@@ -183,17 +222,10 @@ class _Rebuild:
         keep_old: bool,
         accept_differences: bool,
     ) -> RebuildReport:
-        self.on_step("fill")
         before = build.standing()
-        events = before.events
-        new = writer(self.engine, NEW)
-        for more, _ in fill(new, build, self.history, in_force, workers, open_history):
-            events += more
-            on_progress(events)
-        filled = build.standing()
-        self._settle(build, in_force)
+        filled = self.fill(build, in_force, on_progress, workers, open_history)
         self.on_step("catch up")
-        runner = self._runner(NEW)
+        runner = self.runner(NEW)
         # no further than the live set: they are compared where it stands
         live = writer(self.engine).checkpoint()
         compared, at = None, None
@@ -205,11 +237,11 @@ class _Rebuild:
         if not unexplained or accept_differences:
             if unexplained:
                 reasons.append("differences were accepted")
-            checkpoint = self._switch(build, runner)
+            checkpoint = self.switch(build, runner)
             if not keep_old:
                 drop(self.engine, OLD)
         else:
-            checkpoint = new.checkpoint() or Checkpoint(0, VERSION, 1)
+            checkpoint = writer(self.engine, NEW).checkpoint() or Checkpoint(0, VERSION, 1)
         return RebuildReport(
             checkpoint.position,
             filled.events,
@@ -227,7 +259,7 @@ class _Rebuild:
 
     # --- the steps --------------------------------------------------------------------------------
 
-    def _begin(self, part: int, *, resume: bool | None) -> tuple[Build, Rules]:
+    def begin(self, part: int, *, resume: bool | None) -> tuple[Build, Rules]:
         """Return the build to fill, begun by now or before."""
         position = self.history.head()
         in_force = self.rules()
@@ -247,6 +279,25 @@ class _Rebuild:
         parts = min(max(-(-position // part), 1), MOST_PARTS)
         return builds.begin(self.engine, position, parts, merged, _now(), policy), in_force
 
+    def fill(
+        self,
+        build: Build,
+        in_force: Rules,
+        on_progress: Progress,
+        workers: int,
+        open_history: OpenHistory | None,
+    ) -> Standing:
+        """Fold every lead into the new set, as far as that is not done; return how far it is."""
+        self.on_step("fill")
+        events = build.standing().events
+        new = writer(self.engine, NEW)
+        for more, _ in fill(new, build, self.history, in_force, workers, open_history):
+            events += more
+            on_progress(events)
+        filled = build.standing()
+        self._settle(build, in_force)
+        return filled
+
     def _settle(self, build: Build, in_force: Rules) -> None:
         """Say how far the new set is, once it is filled."""
         new = writer(self.engine, NEW)
@@ -264,7 +315,8 @@ class _Rebuild:
                 )
             )
 
-    def _runner(self, which: str) -> Runner:
+    def runner(self, which: str) -> Runner:
+        """Return what keeps a set up with the log."""
         return Runner(self.engine, self.history, self.rules(), reread=self.rules, which=which)
 
     def _why_different(self, live: Checkpoint | None, in_force: Rules) -> tuple[list[str], bool]:
@@ -296,7 +348,7 @@ class _Rebuild:
         for meeting in range(1, _MEETINGS + 1):
             behind = runner.checkpoint()
             if live.version == VERSION and live.position < behind:
-                self._runner(LIVE).catch_up()
+                self.runner(LIVE).catch_up()
             found = writer(self.engine).checkpoint()
             if found is not None:
                 runner.catch_up(upto=found.position)
@@ -314,7 +366,7 @@ class _Rebuild:
                         return compare(connection, newer, names), at.position
         raise Superseded("the live set was put back while it was compared: rebuild again")
 
-    def _switch(self, build: Build, runner: Runner) -> Checkpoint:
+    def switch(self, build: Build, runner: Runner) -> Checkpoint:
         """Make the new set live, as soon as it is as far as the live one and nobody is in there."""
         self.on_step("catch up")
         runner.catch_up()

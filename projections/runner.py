@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     # a rebuild catches up by a runner of its own
     from projections.rebuild import RebuildReport
 
-BATCH: Final = 15_000
+BATCH: Final = 30_000
 """Events in one transaction while there are many."""
 
-MEMORY: Final = 20_000
+MEMORY: Final = 40_000
 """What the views in memory may weigh together, see ``View.weight``: about 60 MB."""
 
 _PAIR: Final = 64
@@ -127,6 +127,8 @@ class Runner:
                     count += done
                 except Moved:
                     checkpoint = self._resume()
+                # or they would be in memory until the next ones are
+                del events
             if on_progress is not None:
                 on_progress(checkpoint.position, head)
 

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -158,6 +160,8 @@ class _Enough(Exception):
 
 def catch_up(app: "App", stop: threading.Event) -> int:
     """Project what there is, until *stop* is set; return the number of positions passed."""
+    from projections.rebuild import FIRST_FILL
+
     before = app.runner.checkpoint()
     head = app.store.head()
     if head <= before:
@@ -169,10 +173,22 @@ def catch_up(app: "App", stop: threading.Event) -> int:
             if stop.is_set():
                 raise _Enough
 
-        try:
-            return app.runner.catch_up(batch=app.settings.projection_batch_size, on_progress=told)
-        except _Enough:
-            return app.runner.checkpoint() - before
+        with suppress(_Enough):
+            if not before and head >= FIRST_FILL:
+                _first_fill(app, lambda events: told(events, head))
+            app.runner.catch_up(batch=app.settings.projection_batch_size, on_progress=told)
+    return app.runner.checkpoint() - before
+
+
+def _first_fill(app: "App", told: Callable[[int], None]) -> None:
+    """Fill read models that hold nothing yet by lead, which is faster than by the log."""
+    from projections.rebuild import first_fill
+    from projections.writer import Superseded
+
+    try:
+        first_fill(app.engine, app.store, lambda: app.rules, told)
+    except Superseded:
+        note("another process fills the read models; this one goes on by the log")
 
 
 def up(

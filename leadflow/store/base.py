@@ -242,10 +242,17 @@ class Store(ABC):
 
     def stream(self, after: int, limit: int) -> list[tuple[int, str, int, Event]]:
         """Return up to *limit* events behind position *after*: position, stream, version, event."""
-        return [
-            (position, stream, version, decode(topic, state))
-            for position, stream, version, topic, state in self.rows_after(after, limit)
-        ]
+        found: list[tuple[int, str, int, Event]] = []
+        while len(found) < limit:
+            some = min(CHUNK, limit - len(found))
+            rows = self.rows_after(found[-1][0] if found else after, some)
+            found += [
+                (position, stream, version, decode(topic, state))
+                for position, stream, version, topic, state in rows
+            ]
+            if len(rows) < some:
+                break
+        return found
 
     def histories(self, streams: Collection[str]) -> dict[str, list[Event]]:
         """Return the events of each of *streams*, in the order of their versions."""

@@ -35,6 +35,7 @@ from leadflow.store import open_store
 from leadflow.store.base import Store
 from leadflow.store.codec import decode
 from leadflow.store.migrate import make_engine
+from projections.rebuild import first_fill
 from projections.runner import Runner
 from tests.bench import bare, shares
 from tests.bench.shares import Shares
@@ -125,6 +126,21 @@ def catch_up(database: str, profile: bool = False) -> Took:
     engine.dispose()
     store.close()
     return Took(seconds, events, parts=found.parts)
+
+
+def first_fill_of(database: str) -> Took:
+    """Project the whole log into read models that hold nothing, as `leadflow project` does."""
+    store, engine = open_store(database), make_engine(database)
+    runner = Runner(engine, store, load_policy())
+    runner.create()
+    start = perf_counter()
+    first_fill(engine, store, load_policy)
+    runner.catch_up()
+    seconds = perf_counter() - start
+    events = runner.checkpoint()
+    engine.dispose()
+    store.close()
+    return Took(seconds, events)
 
 
 def rebuild(database: str) -> Took:
@@ -230,6 +246,7 @@ JOBS: Mapping[str, Callable[..., Took]] = {
     "intake": intake,
     "poll": poll,
     "catch up": catch_up,
+    "first fill": first_fill_of,
     "rebuild": rebuild,
     "replay": replay,
     "one lead": one_lead,

@@ -110,7 +110,7 @@ def consume(place: Place, events: int, rounds: int) -> Sequence[Line]:
 
 
 def projections(place: Place, events: int, rounds: int) -> Sequence[Line]:
-    """All read models from the whole log: catching up, and rebuilding beside the live ones."""
+    """All read models of the whole log: the first fill, by the log, and beside the live ones."""
     return [
         *_projected(place, events, rounds, SQLITE, catch_up=100_000, rebuild=200_000),
         *_projected(place, events, rounds, POSTGRES, catch_up=45_000, rebuild=120_000),
@@ -127,9 +127,10 @@ def _projected(
 
         return run
 
-    decoded, caught_up, rebuilt = interleaved(
+    decoded, filled, caught_up, rebuilt = interleaved(
         rounds,
         partial(place.run, "decode log", database=place.history(kind, events)),
+        project("first fill"),
         project("catch up"),
         project("rebuild"),
     )
@@ -143,6 +144,7 @@ def _projected(
             least=least,
         )
         for what, took, least in (
+            ("first fill", filled, catch_up),
             ("catch up", caught_up, catch_up),
             ("rebuild", rebuilt, rebuild),
         )
