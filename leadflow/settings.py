@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         5_000, ge=1, le=100_000, description="Records that intake stores in one transaction at most"
     )
     projection_batch_size: int = Field(
-        30_000, ge=1, le=1_000_000, description="Events that are projected in one transaction"
+        25_000, ge=1, le=1_000_000, description="Events that are projected in one transaction"
     )
     log_level: Literal["auto", "debug", "info", "warning", "error"] = Field(
         "auto",

@@ -41,8 +41,8 @@ ROLES: Final[Mapping[str, tuple[int, tuple[int, ...], int]]] = {
 }
 """Of each rule of roles the shares of the first touch, of the moments, and of the rest."""
 
-_BLOCK: Final = 1 << 14
-"""Touches that are worked on at a time: they stay in the cache."""
+_BLOCK: Final = 1 << 16
+"""Touches that are worked on at a time: few enough for the cache, many enough to call numpy for."""
 
 _LARGEST: Final = 1 << 50
 """Sizes up to which a block is added up in floating point without losing any unit."""

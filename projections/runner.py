@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     # a rebuild catches up by a runner of its own
     from projections.rebuild import RebuildReport
 
-BATCH: Final = 30_000
+BATCH: Final = 25_000
 """Events in one transaction while there are many."""
 
-MEMORY: Final = 40_000
+MEMORY: Final = 30_000
 """What the views in memory may weigh together, see ``View.weight``: about 60 MB."""
 
 _PAIR: Final = 64
