@@ -133,7 +133,7 @@ def _numbers(connection: Connection, condition: ColumnElement[bool]) -> Integers
 
 
 def _heard(connection: Connection, numbers: Integers, captured: Integers) -> Integers:
-    """Return when each person was heard of last: captured, touched, or by an act of their own."""
+    """Return when each person was last captured, touched, brought up to date, or acted."""
     heard = captured.copy()
     act = activities.c
     own = and_(
@@ -150,7 +150,10 @@ def _heard(connection: Connection, numbers: Integers, captured: Integers) -> Int
     )
     # what we send out is a touch, too, and says nothing of the person
     touched = touched.where(touches.c.type.not_in((*sorted(SENT), "sms.sent", "call.attempted")))
-    for query in (acts, touched):
+    updated = select(pipeline.c.lead_no, pipeline.c.person_updated_at_us.label("at")).where(
+        pipeline.c.person_updated_at_us.is_not(None)
+    )
+    for query in (acts, touched, updated):
         found = read(connection, query, set())
         place = np.searchsorted(numbers, found["lead_no"]).clip(max=max(len(numbers) - 1, 0))
         if len(numbers):

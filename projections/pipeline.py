@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, func, select
 from projections.schema import instant, keys, number, read_model, text
 
 NAME: Final = "pipeline"
-VERSION: Final = 3
+VERSION: Final = 4
 
 pipeline = read_model(
     NAME,
@@ -22,6 +22,11 @@ pipeline = read_model(
     instant("first_event_at_us", "When the first event happened"),
     instant("last_event_at_us", "When the latest event happened"),
     instant("last_human_at_us", "When a person acted last, no machine", null=True),
+    instant(
+        "person_updated_at_us",
+        "When the data of the person were last brought up to date",
+        null=True,
+    ),
     number("events", "Events of the lead, of whatever type"),
     number("prospect_events", "Events in which the person acted, or the producer does not say who"),
     number("rep_events", "Events in which a rep acted"),

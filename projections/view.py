@@ -62,6 +62,7 @@ class View:
         "_judged_at",
         "_run_until",
         "_traits",
+        "_updated_at",
         "captured_at",
         "contact",
         "cycle",
@@ -134,6 +135,7 @@ class View:
         self._entered: set[str] = set()
         self._activities = 0
         self._human_at: int | None = None
+        self._updated_at: int | None = None
         self._judged_at = 0
         self.contact = Contact()
         self._deals = Deals()
@@ -293,6 +295,9 @@ class View:
     def _note_deal(self, fact: Fact) -> None:
         self._deals.note(fact, self.cycle, self.owner)
 
+    def _note_update(self, fact: Fact) -> None:
+        self._updated_at = fact.at
+
     # --- what decisions say ---
 
     def _enter(self, entered: StageEntered, rows: Rows) -> None:
@@ -370,6 +375,7 @@ class View:
                 self.first_at,
                 self.last[0],
                 self._human_at,
+                self._updated_at,
                 self.events,
                 self.prospect_events,
                 self.rep_events,
@@ -421,4 +427,5 @@ _NOTES: Final[Mapping[str, Callable[[View, Fact], None]]] = {
     "opportunity.changed": View._note_deal,  # noqa: SLF001 - the same
     "deal.won": View._note_deal,  # noqa: SLF001 - the same
     "deal.lost": View._note_deal,  # noqa: SLF001 - the same
+    "person.updated": View._note_update,  # noqa: SLF001 - the same
 } | dict.fromkeys(SPEAKING, View._note_consent)  # noqa: SLF001 - the same

@@ -37,6 +37,7 @@ _VIEWS: Final[Mapping[str, tuple[str, str]]] = {
 SELECT p.lead_id, p.stage, p.cycle, p.cycle_kind, @at(p.entered_at_us) AS entered_at,
   @at(p.captured_at_us) AS captured_at, @at(p.first_event_at_us) AS first_event_at,
   @at(p.last_event_at_us) AS last_event_at, @at(p.last_human_at_us) AS last_human_at,
+  @at(p.person_updated_at_us) AS person_updated_at,
   p.events, p.prospect_events, p.rep_events,
   p.machine_events, @bool(p.is_hot) AS is_hot, p.owner, p.touches,
   @at(p.first_touch_at_us) AS first_touch_at, p.channel, p.source, p.medium, p.campaign, p.party,

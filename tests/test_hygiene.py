@@ -172,6 +172,26 @@ def test_who_acts_is_heard_of_and_who_is_written_to_is_not(database_url: str) ->
     assert 1 == found.uncaptured
 
 
+def test_whose_data_are_brought_up_to_date_is_not_stale(database_url: str) -> None:
+    log = Log(load_policy())
+    for one in (
+        fact("form.submitted", 0, "ada@example.com", kind="contact"),
+        fact("form.submitted", 0, "bo@example.com", kind="contact"),
+        fact("person.updated", 5 * DAY, person(email="ada@example.com"), actor="machine"),
+    ):
+        log.arrive(one)
+    engine = create_engine(database_url)
+    runner = Runner(engine, log, load_policy())
+    runner.create()
+    runner.catch_up()
+    with read_models(engine).connect() as connection:
+        found = look(connection, (), START + 9 * DAY, 7 * DAY)
+    engine.dispose()
+
+    assert [START, START + 5 * DAY] == sorted(found.heard.tolist())
+    assert (found.heard < START + DAY).tolist() == found.stale.tolist()
+
+
 # --- the program ----------------------------------------------------------------------------------
 
 
