@@ -28,8 +28,10 @@ from projections.funnel import (
     Happenings,
     Question,
     arranged,
+    check_path,
     check_reading,
     document,
+    is_path,
     latest,
     stage_entries,
     stage_masks,
@@ -46,7 +48,8 @@ FIELD: Final = "event."
 
 def default_mode(steps: Sequence[Step]) -> Mode:
     """Return the mode of a funnel where none is asked for."""
-    return "monotone" if all(step.is_stage for step in steps) else "ordered"
+    on_the_way = all(step.is_stage for step in steps) and is_path([step.name for step in steps])
+    return "monotone" if on_the_way else "ordered"
 
 
 def funnel(
@@ -90,6 +93,8 @@ def cohorts(
     """
     if all(step.is_stage for step in steps):
         refuse_twins(steps, question.mode)
+    if all(step.is_stage for step in steps):
+        check_path([step.name for step in steps], question.mode)
         names = [step.name for step in steps]
         return stage_cohorts(connection, names, question, every=every, as_of=as_of)
     happened = happenings(connection, store, rules, steps, question, as_of=as_of, known_at=known_at)

@@ -6,6 +6,7 @@ steps get their columns elsewhere, from the history itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from domain.funnel import Mode, check_funnel
 from domain.intervals import wilson
-from domain.stages import RANK, STAGES
+from domain.stages import PATH, RANK, STAGES
 from projections.answers import Answer, by_size
 from projections.columns import Coded, Columns, read
 from projections.funnel_columns import Chains, chains
@@ -142,6 +143,7 @@ def stage_entries(
     unknown = [stage for stage in (*steps, *excluded) if stage not in STAGES]
     if unknown:
         raise ValueError(f"unknown stage {unknown[0]!r}; there are {', '.join(STAGES)}")
+    check_path(steps, question.mode)
     check_reading(question)
     now = question.by if question.reading == "current" else None
     column = None if now is None else dimension(now)
@@ -188,6 +190,25 @@ def check_reading(question: Question) -> None:
         raise UnknownDimension(
             f"{question.by!r} is known as it is now, not as it was at a step: take --reading"
             f" current, or group by {', '.join(TOUCHED)}"
+        )
+
+
+def is_path(steps: Sequence[str]) -> bool:
+    """Return whether *steps* are stages on the way to a deal, each further than the one before.
+
+    Only of these does who is further say who has been there. Beside the way are sgl, and what
+    turns back or ends.
+    """
+    ranks = [RANK[step] for step in steps if step in PATH]
+    return len(ranks) == len(steps) and all(a < b for a, b in pairwise(ranks))
+
+
+def check_path(steps: Sequence[str], mode: Mode) -> None:
+    """Raise ValueError where mode ``monotone`` is asked of what is no `is_path`."""
+    if mode == "monotone" and not is_path(steps):
+        raise ValueError(
+            f"{','.join(steps)}: mode monotone counts who is further as having been there, which"
+            f" holds along {', '.join(PATH)} alone, in this order; take --mode ordered"
         )
 
 

@@ -58,7 +58,10 @@ VIEW_COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "v_channel_matrix.leads": ("integer", "Leads, those that were never captured among them"),
     "v_channel_matrix.captured": ("integer", "Leads that entered captured or went further"),
     "v_channel_matrix.mql": ("integer", "Leads that entered mql or went further"),
-    "v_channel_matrix.sal": ("integer", "Leads that entered sal, or sgl, or went further"),
+    "v_channel_matrix.sal": (
+        "integer",
+        "Leads that entered sal or went further; sgl alone is neither",
+    ),
     "v_channel_matrix.sql": ("integer", "Leads that entered sql or went further"),
     "v_channel_matrix.opportunity": ("integer", "Leads that entered opportunity or went further"),
     "v_channel_matrix.won": ("integer", "Leads that entered won"),

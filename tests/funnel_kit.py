@@ -86,6 +86,18 @@ def stories(draw: st.DrawFn) -> Story:
 
 many = st.lists(stories(), max_size=8)
 paths = st.sampled_from(
-    [["captured", "mql", "won"], ["mql", "sql"], ["sal", "opportunity", "lost"], ["won"]]
+    [["captured", "mql", "won"], ["mql", "sql"], ["sal", "opportunity", "won"], ["won"]]
 )
+"""Steps on the way to a deal."""
+
+anywhere = st.one_of(paths, st.sampled_from([["sal", "opportunity", "lost"], ["won", "mql"]]))
+
+
+def asked(*modes: str) -> st.SearchStrategy[tuple[list[str], str]]:
+    """Return steps and a mode that can be asked about them."""
+    return st.one_of(
+        st.tuples(paths, st.just("monotone")), st.tuples(anywhere, st.sampled_from(modes))
+    )
+
+
 limits = st.one_of(st.none(), st.integers(0, 60).map(lambda day: START + day * DAY))

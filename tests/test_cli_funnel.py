@@ -55,6 +55,26 @@ def leadflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         yield program
 
 
+@pytest.mark.parametrize(
+    "steps, found",
+    [
+        ("captured,sgl,sql", [3, 0, 0]),
+        ("captured,lost,won", [3, 1, 0]),
+        ("won,captured", [2, 0]),
+        ("opportunity,mql", [2, 0]),
+    ],
+)
+def test_what_lies_beside_the_way_is_counted_by_who_was_there(
+    leadflow: CommandLine, steps: str, found: list[int]
+) -> None:
+    document = leadflow.json("funnel", "--steps", steps)
+
+    assert "ordered" == document["mode"]
+    assert found == [step["leads"] for step in document["steps"]]
+    refused = leadflow("funnel", "--steps", steps, "--mode", "monotone", code=2).stderr
+    assert "take --mode ordered" in " ".join(refused.replace("│", "").split())
+
+
 def leads(leadflow: CommandLine, steps: str, *words: str) -> list[int]:
     """Return how many leads get to each step."""
     return [step["leads"] for step in leadflow.json("funnel", "--steps", steps, *words)["steps"]]
