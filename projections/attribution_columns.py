@@ -28,8 +28,8 @@ from domain.attribution import (
 )
 from domain.journey import Journey, Touch
 from domain.money import split
-from projections.columns import MISSING, Integers
-from projections.journeys import Flags, Journeys, by_value
+from projections.columns import MISSING, Flags, Integers
+from projections.journeys import Journeys, by_value
 
 PICKS: Final = ("first", "last", "last_non_direct")
 PLACES: Final = ("linear", "u_first_last", "j", "inverse_j", "position_decay")

@@ -12,6 +12,7 @@ from domain.intervals import wilson
 from domain.stages import PATH, RANK, SGL
 from projections.answers import Answer, add_up, amounts, by_size, exponents, rfc3339
 from projections.conversions import conversions
+from projections.period import between
 from projections.pipeline import dimension, pipeline
 from projections.stages import stages
 from projections.sums import halves, whole
@@ -35,11 +36,7 @@ def channel_matrix(
     Raises UnknownDimension, and ValueError unless 0 < *significance* < 1/2.
     """
     column = dimension(by)
-    period = []
-    if since is not None:
-        period.append(pipeline.c.captured_at_us >= since)
-    if until is not None:
-        period.append(pipeline.c.captured_at_us < until)
+    period = between(pipeline.c.captured_at_us, since, until)
     furthest = (
         select(stages.c.lead_no, func.max(_rank()).label("rank"))
         .group_by(stages.c.lead_no)

@@ -18,10 +18,8 @@ from domain.speed import ASKED, CLOSING, EARLY, ENGINE_RULES, QUALIFIED
 from domain.stages import MQL, SQL, WON
 from domain.vocabulary import INTENT
 from projections.activities import activities
-from projections.columns import Coded, Columns, Integers, read
+from projections.columns import Coded, Columns, Flags, Integers, read
 from projections.stages import stages
-
-Flags = NDArray[np.bool_]
 
 NEVER: Final = int(np.iinfo(np.int64).max)
 """The instant of what has not happened."""

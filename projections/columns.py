@@ -16,6 +16,7 @@ from projections.schema import is_postgresql
 
 Integers = NDArray[np.int64]
 Codes = NDArray[np.int32]
+Flags = NDArray[np.bool_]
 
 CHUNK: Final = 50_000
 """Rows that are in memory as Python objects at a time."""

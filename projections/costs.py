@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from domain.economics import rounded
 from projections.answers import DAY, decimal
+from projections.period import between
 from projections.spend import spend
 
 SPENT_BY: Final = ("channel", "source", "campaign")
@@ -32,10 +33,9 @@ def first_day(at: int) -> str:
 
 def in_days(since: int | None, until: int | None) -> ColumnElement[bool]:
     """Return the condition that a day of spend begins at *since* or later and before *until*."""
-    day = spend.c.day
-    tests = [] if since is None else [day >= first_day(since)]
-    tests += [] if until is None else [day < first_day(until)]
-    return and_(true(), *tests)
+    start = None if since is None else first_day(since)
+    end = None if until is None else first_day(until)
+    return and_(true(), *between(spend.c.day, start, end))
 
 
 def costs(

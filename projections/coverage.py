@@ -13,8 +13,9 @@ from domain.stages import WON
 from domain.touch_coverage import FOLLOWED_UP, reaches_out
 from projections.activities import activities
 from projections.answers import Answer, by_size, rfc3339
-from projections.clocks import NEVER, Cycles, Flags, by_values, cycles_of, first
-from projections.columns import MISSING, Coded, Integers, read
+from projections.clocks import NEVER, Cycles, by_values, cycles_of, first
+from projections.columns import MISSING, Coded, Flags, Integers, read
+from projections.period import rows_between
 from projections.pipeline import dimension, latest_event, pipeline
 from projections.stages import stages
 
@@ -57,8 +58,8 @@ def touch_coverage(
         query = query.add_columns(dimension(by).label("value"))
     leads = read(connection, query.order_by(pipeline.c.lead_no), set() if by is None else {"value"})
     found = _Found(connection, leads["lead_no"], leads["captured_at_us"], with_automated, within)
-    chosen = _between(found.cycles.opened_at, since, until)
-    captured = _between(found.captured_at, since, until) & (found.captured_at != MISSING)
+    chosen = rows_between(found.cycles.opened_at, since, until)
+    captured = rows_between(found.captured_at, since, until) & (found.captured_at != MISSING)
     now = 0 if as_of is None else int(as_of)
 
     def told(rows: Flags, of_leads: Flags) -> Answer:
@@ -85,15 +86,6 @@ def touch_coverage(
         sizes = {value: group["cycles"] for value, group in groups.items()}
         answer["groups"] = [{"value": value, **groups[value]} for value in by_size(sizes)]
     return answer
-
-
-def _between(at: Integers, since: int | None, until: int | None) -> Flags:
-    chosen = np.ones(len(at), np.bool_)
-    if since is not None:
-        chosen &= at >= since
-    if until is not None:
-        chosen &= at < until
-    return chosen
 
 
 class _Found:

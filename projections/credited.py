@@ -20,6 +20,7 @@ from projections.answers import exponents
 from projections.conversions import conversions
 from projections.costs import SPENT_BY
 from projections.credit import STORED, attribution, credit
+from projections.period import between
 from projections.touches import touches
 
 
@@ -105,10 +106,8 @@ def _first_deals() -> Any:
 
 def _counted(since: int | None, until: int | None) -> Any:
     """Return the condition that a conversion is asked for."""
-    at = conversions.c.at_us
-    tests = [] if since is None else [at >= since]
-    tests += [] if until is None else [at < until]
-    return and_(conversions.c.kind.in_(("mql", "won")), *tests)
+    of = conversions.c
+    return and_(of.kind.in_(("mql", "won")), *between(of.at_us, since, until))
 
 
 def _stored(

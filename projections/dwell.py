@@ -12,9 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from projections.columns import Integers
-
-Flags = NDArray[np.bool_]
+from projections.columns import Flags, Integers
 
 _NEAR: Final = 1e-9
 """Further than this from the level, a product of floats is on the right side of it."""

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, func, select, true
+from sqlalchemy import Connection, func, select
 
 from domain.attribution import NANO
 from domain.economics import (
@@ -37,6 +37,7 @@ from projections.answers import Answer, amounts, by_size, credit_text, exponents
 from projections.conversions import conversions
 from projections.costs import SPENT_BY, Costs, costs, first_day, price, ratio, together
 from projections.credited import ByTouch, Credited, Touched, UnknownSource, credited
+from projections.period import between
 from projections.pipeline import latest_event, pipeline
 
 CHURNED: Final = "customer.churned"
@@ -361,11 +362,7 @@ def _captured(
 ) -> dict[str | None, int]:
     """Return the leads that were captured in the period by where they first came from."""
     at, column = pipeline.c.captured_at_us, pipeline.c[by]
-    query = select(column, func.count()).where(
-        at.is_not(None),
-        true() if since is None else at >= since,
-        true() if until is None else at < until,
-    )
+    query = select(column, func.count()).where(at.is_not(None), *between(at, since, until))
     return {row[0]: row[1] for row in connection.execute(query.group_by(column))}
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.funnel import Exclusion, Mode, check_funnel, longest_chain
+from projections.period import rows_between
 
 Array = NDArray[Any]
 
@@ -264,12 +265,7 @@ def _starts(events: _Events, asked: _Asked) -> Array:
             owner = events.code[any_step]
             may[any_step[np.append(True, owner[1:] != owner[:-1])[: len(owner)]]] = True
     starts = np.flatnonzero(may).astype(np.int32)
-    at = events.at[starts]
-    inside = np.ones(len(starts), bool)
-    if asked.since is not None:
-        inside &= at >= asked.since
-    if asked.until is not None:
-        inside &= at < asked.until
+    inside = rows_between(events.at[starts], asked.since, asked.until)
     return starts if inside.all() else starts[inside]
 
 

@@ -13,6 +13,7 @@ from domain.stages import MQL
 from projections.activities import activities
 from projections.answers import Answer, by_size, rfc3339
 from projections.dwell import quantiles
+from projections.period import between
 from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, latest_event, pipeline
 from projections.stage_graph import seconds
 from projections.stages import stages
@@ -181,12 +182,8 @@ def _read(
                 said.c.fact_id == following.c.fact_id,
             ),
         )
-        .where(stages.c.stage == MQL)
+        .where(stages.c.stage == MQL, *between(stages.c.entered_at_us, since, until))
     )
-    if since is not None:
-        query = query.where(stages.c.entered_at_us >= since)
-    if until is not None:
-        query = query.where(stages.c.entered_at_us < until)
     rejections = _rejections(connection)
     return [
         Handoff(entry, _first_after(rejections, entry), now, ignored_after)

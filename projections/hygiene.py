@@ -10,14 +10,13 @@ from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from domain.hygiene import HARD, SENT, STALE_AFTER, Bounces, is_filled
 from domain.vocabulary import INTENT
 from projections.activities import activities
 from projections.answers import Answer, rfc3339
-from projections.columns import MISSING, Coded, Integers, read
+from projections.columns import MISSING, Coded, Flags, Integers, read
 from projections.people import people
 from projections.pipeline import latest_event, pipeline
 from projections.recycled import rate_answer
@@ -46,8 +45,6 @@ BOUNCED: Final = "bounced"
 UNTAGGED: Final = "untagged"
 LISTS: Final = ("duplicate", INCOMPLETE, STALE, BOUNCED, UNTAGGED)
 """What leads can be listed for."""
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

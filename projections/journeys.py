@@ -5,13 +5,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from domain.attribution import Conversion, by_channel
 from domain.journey import Journey, Moments, Touch
-from projections.columns import MISSING, Codes, Integers
-
-Flags = NDArray[np.bool_]
+from projections.columns import MISSING, Codes, Flags, Integers
 
 LARGE: Final = 1 << 62
 """Amounts from which on they are kept apart."""

@@ -12,9 +12,9 @@ import numpy as np
 from sqlalchemy import Connection, and_, func, null, select
 
 from domain.journey import COLLAPSE_GAP, LOOKBACK, transform_named
-from projections.columns import MISSING, Integers, read
+from projections.columns import MISSING, Flags, Integers, read
 from projections.conversions import conversions
-from projections.journeys import Flags, Journeys, offsets_of, spans
+from projections.journeys import Journeys, offsets_of, spans
 from projections.opportunities import opportunities
 from projections.pipeline import pipeline
 from projections.stages import stages

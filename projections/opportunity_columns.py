@@ -19,8 +19,6 @@ OWN: Final = ("owner", "product", "stage_name", "reason", "competitor", "currenc
 
 _STATUS: Final = ("open", WON, LOST)
 
-Flags = NDArray[np.bool_]
-
 
 @dataclass(frozen=True, slots=True)
 class Opportunities:

@@ -4,7 +4,6 @@ from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, select
 
 from domain.counts import DAY
@@ -13,7 +12,8 @@ from domain.recycling import SQL_OR_LATER
 from domain.stages import RECYCLED, WON
 from projections.activities import activities
 from projections.answers import Answer, by_size, rfc3339
-from projections.columns import Coded, Integers, read
+from projections.columns import Coded, Flags, Integers, read
+from projections.period import rows_between
 from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, latest_event, pipeline
 from projections.stages import stages
 
@@ -21,8 +21,6 @@ WITHIN: Final = 365 * DAY
 """How long a recycled lead is given, by default, in microseconds."""
 
 REASON: Final = "reason"
-
-Flags = NDArray[np.bool_]
 
 
 def recycled(
@@ -47,11 +45,7 @@ def recycled(
         )
     at = latest_event(connection) if as_of is None else as_of
     found, values = outcomes(connection, by, at or 0, within)
-    inside = np.ones(len(found.at), np.bool_)
-    if since is not None:
-        inside &= found.at >= since
-    if until is not None:
-        inside &= found.at < until
+    inside = rows_between(found.at, since, until)
     sizes = dict(
         zip(
             values.values,

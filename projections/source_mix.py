@@ -9,7 +9,6 @@ from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Text, and_, case, cast, func, select
 
 from domain.hygiene import HARD, SENT
@@ -17,7 +16,8 @@ from domain.months import Span, month_of, span_months, span_name, span_start, st
 from domain.stages import MQL, RANK, SGL, SQL, WON
 from projections.activities import activities
 from projections.answers import DAY, Answer, by_size, rfc3339
-from projections.columns import MISSING, Coded, Integers, read
+from projections.columns import MISSING, Coded, Flags, Integers, read
+from projections.period import between, rows_between
 from projections.pipeline import latest_event, pipeline
 from projections.recycled import rate_answer
 from projections.stages import stages
@@ -36,8 +36,6 @@ EFFORT: Final = (
 
 EXISTING: Final = "expansion"
 """The kind of cycle that is about a customer."""
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +82,7 @@ def source_mix(
     if every is not None:
         span_months(every)
     leads, uncaptured = read_leads(connection, outbound)
-    inside = np.ones(len(leads.captured), np.bool_)
-    if since is not None:
-        inside &= leads.captured >= since
-    if until is not None:
-        inside &= leads.captured < until
+    inside = rows_between(leads.captured, since, until)
     at = latest_event(connection) if as_of is None else as_of
     return {
         "as_of": None if at is None else rfc3339(at),
@@ -257,11 +251,7 @@ def _untagged_touches(connection: Connection, since: int | None, until: int | No
         func.count(),
         func.count(case((bare, 1))),
         func.count(case((and_(bare, of.channel == "direct"), 1))),
-    )
-    if since is not None:
-        query = query.where(of.at_us >= since)
-    if until is not None:
-        query = query.where(of.at_us < until)
+    ).where(*between(of.at_us, since, until))
     whole, untagged, direct = connection.execute(query).one()
     told = rate_answer(int(untagged), int(whole))
     return {"touches": told.pop("leads"), "of": int(whole), "direct": int(direct), **told}
@@ -304,11 +294,11 @@ def effort(
         .group_by(kind, of.lead_no, thing)
         .subquery()
     )
-    query = select(acts.c.kind, func.count()).group_by(acts.c.kind)
-    if since is not None:
-        query = query.where(acts.c.at >= since)
-    if until is not None:
-        query = query.where(acts.c.at < until)
+    query = (
+        select(acts.c.kind, func.count())
+        .where(*between(acts.c.at, since, until))
+        .group_by(acts.c.kind)
+    )
     counts = {str(name): int(count) for name, count in connection.execute(query)}
     whole = sum(counts.values())
     new = whole - counts.get(EXISTING, 0)

@@ -15,6 +15,7 @@ from domain.stages import MQL, OPPORTUNITY, SAL, SQL, WON
 from projections.answers import Answer, add_up, amounts, by_size, exponents
 from projections.conversions import conversions
 from projections.costs import SPENT_BY, Costs, costs, price, ratio, together
+from projections.period import between
 from projections.pipeline import dimension, pipeline
 from projections.stages import stages
 
@@ -41,11 +42,7 @@ def summary(
     column = dimension(by)
     places = exponents(connection)
     came = func.coalesce(pipeline.c.first_touch_at_us, pipeline.c.first_event_at_us)
-    within = and_(
-        true(),
-        *([] if since is None else [came >= since]),
-        *([] if until is None else [came < until]),
-    )
+    within = and_(true(), *between(came, since, until))
     leads, entered, won = _leads(connection, column, within)
     spent = costs(connection, by, since, until)
     everything = amounts(together(spent), places)

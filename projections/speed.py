@@ -11,8 +11,9 @@ from domain.business_time import Calendar
 from domain.intervals import wilson
 from domain.speed import BANDS, UNANSWERED
 from projections.answers import Answer, by_size, rfc3339
-from projections.clocks import NEVER, STARTS, Clocks, Flags, clocks
-from projections.columns import Coded, Integers, read
+from projections.clocks import NEVER, STARTS, Clocks, clocks
+from projections.columns import Coded, Flags, Integers, read
+from projections.period import rows_between
 from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, latest_event, pipeline
 from projections.quantiles import reached
 from projections.working_time import WorkingTime
@@ -60,11 +61,7 @@ def speed(
     if as_of is None:
         as_of = latest_event(connection)
     found = clocks(connection, 0 if as_of is None else int(as_of))
-    chosen = found.started_at < NEVER
-    if since is not None:
-        chosen &= found.started_at >= since
-    if until is not None:
-        chosen &= found.started_at < until
+    chosen = (found.started_at < NEVER) & rows_between(found.started_at, since, until)
     promises = (promised, promised_hot)
     measures = _Measures(found, _working_time(found, calendar), promises)
     answer: Answer = {
@@ -207,12 +204,7 @@ def _premature(found: Clocks, since: int | None, until: int | None) -> Answer:
 
     These are all cycles that opened in the period, whether or not their clock ever started.
     """
-    opened = found.cycles.opened_at
-    chosen = np.ones(len(opened), np.bool_)
-    if since is not None:
-        chosen &= opened >= since
-    if until is not None:
-        chosen &= opened < until
+    chosen = rows_between(found.cycles.opened_at, since, until)
     early = chosen & (found.premature > 0)
     others = chosen & (found.premature == 0)
 

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, select
 from domain.stage_graph import MEDIAN, P90, is_backward
 from domain.stages import STAGES
 from projections.answers import Answer, by_size, rfc3339
-from projections.columns import MISSING, Coded, Codes, Columns, Integers, read
-from projections.dwell import Flags, parts, quantiles
+from projections.columns import MISSING, Coded, Codes, Columns, Flags, Integers, read
+from projections.dwell import parts, quantiles
+from projections.period import rows_between
 from projections.pipeline import dimension, latest_event, pipeline
 from projections.stages import stages
 
@@ -87,11 +88,7 @@ class _Stays:
         same = lead[1:] == lead[:-1]  # row n and row n + 1 are of one lead
         is_over = np.append(same, False)[: len(lead)]
         end = np.where(is_over, np.append(entered[1:], MISSING)[: len(lead)], as_of)
-        kept = np.ones(len(lead), np.bool_)
-        if since is not None:
-            kept &= entered >= since
-        if until is not None:
-            kept &= entered < until
+        kept = rows_between(entered, since, until)
         self.rows: Any = np.flatnonzero(kept)
         self.lead: Integers = lead[kept]
         self.stage: Integers = stage[kept]
