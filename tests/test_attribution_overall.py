@@ -21,6 +21,7 @@ from domain.attribution import (
 )
 from domain.journey import Journey, Touch, transform_named
 from domain.markov_order import choose_order
+from projections.attribution import compared
 from projections.attribution_models import Asked, Models
 from projections.attribution_overall import (
     markov,
@@ -96,6 +97,12 @@ def test_coalitions_are_credited_as_in_the_domain(paths: list[Path]) -> None:
     by_rates, _ = shapley_rate(columns(paths))
     exact = attribute(shapley.distinct(paths), shapley.rate_rule(paths))
     assert without_zeros(exact) == without_zeros(by_rates)
+
+
+def test_models_that_share_no_credit_are_exactly_one_apart() -> None:
+    journeys = columns([Path((f"first {n}", f"last {n}"), 1, 0, 0, "EUR") for n in range(10)])
+    document = compared(Models(journeys), ("first", "last"), None, {}, Asked())
+    assert [{"models": ["first", "last"], "distance": 1.0}] == document["distances"]
 
 
 @pytest.mark.parametrize("model", OVERALL_MODELS)
