@@ -21,7 +21,6 @@ from projections.answers import Answer
 from projections.as_of import Filtered
 from projections.cohorts import cohorts as stage_cohorts
 from projections.cohorts import document as cohort_document
-from projections.cohorts import latest as latest_event
 from projections.columns import Coded, Columns
 from projections.feeding import counting, people_in, views_of
 from projections.funnel import (
@@ -37,7 +36,7 @@ from projections.funnel import (
     stage_masks,
 )
 from projections.history import History
-from projections.pipeline import dimension, pipeline
+from projections.pipeline import dimension, observed_until, pipeline
 from projections.rows import Rows
 from projections.stages import stages
 from projections.touches import touches
@@ -98,7 +97,7 @@ def cohorts(
         names = [step.name for step in steps]
         return stage_cohorts(connection, names, question, every=every, as_of=as_of)
     happened = happenings(connection, store, rules, steps, question, as_of=as_of, known_at=known_at)
-    now = latest_event(connection, as_of)
+    now = observed_until(connection, as_of)
     return cohort_document(happened, [step.told for step in steps], question, every, now)
 
 

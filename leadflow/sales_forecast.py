@@ -12,7 +12,7 @@ from leadflow.app import App
 from leadflow.win import open_chances
 from projections.answers import decimal, exponents, rfc3339
 from projections.as_of import as_of_engine
-from projections.pipeline import latest_event
+from projections.pipeline import latest_event, observed_until
 from projections.sales_forecast import COMMIT, Months, forecast, realised
 
 Progress = Callable[[str], None]
@@ -39,7 +39,7 @@ def sales_forecast(
 
     Raises ValueError where *since* lies in a month that was over.
     """
-    known = latest_event(connection) if as_of is None else as_of
+    known = observed_until(connection, as_of)
     at = 0 if known is None else known
     current = month_of(at + 1)
     first = current if since is None else month_of(since)

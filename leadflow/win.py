@@ -13,7 +13,7 @@ from domain.stages import OPEN, WON
 from domain.win import Features, Outcome, Predictor, log_odds, train
 from leadflow.dossier import LeadUnknown
 from leadflow.instants import rfc3339
-from projections.pipeline import latest_event, pipeline
+from projections.pipeline import observed_until, pipeline
 from projections.win import FEATURES, TAGS, Case, Grade, cases
 
 _OPEN: Final = OPEN - {None}
@@ -34,7 +34,7 @@ def win(connection: Connection, policy: Policy, as_of: int | None, most: int) ->
     ]
     tells = _tells_apart(predictor)
     chances.sort(key=lambda one: (-one[0], -one[1] if tells else 0, one[2].lead_id))
-    at = latest_event(connection) if as_of is None else as_of
+    at = observed_until(connection, as_of)
     return {
         "as_of": None if at is None else rfc3339(at),
         **_report(predictor),
@@ -82,7 +82,7 @@ def odds(connection: Connection, policy: Policy, as_of: int | None, lead_id: str
     ).one_or_none()
     if lead is None:
         raise LeadUnknown("the read models do not know the lead: leadflow project")
-    at = latest_event(connection) if as_of is None else as_of
+    at = observed_until(connection, as_of)
     found = list(cases(connection, _grade(policy)))
     predictor = _train(found)
     case = next(

@@ -17,7 +17,7 @@ from domain.periods import Every, Period, periods
 from projections.answers import Answer, rfc3339
 from projections.columns import read
 from projections.funnel import Happenings, Question, found, interval, stage_entries, stage_masks
-from projections.pipeline import latest_event
+from projections.pipeline import observed_until
 from projections.stages import stages
 
 Array = NDArray[Any]
@@ -42,12 +42,7 @@ def cohorts(
     question.check(steps)
     happened = stage_entries(connection, steps, question)
     exits = _exits(connection, steps)
-    return document(happened, steps, question, every, latest(connection, as_of), exits)
-
-
-def latest(connection: Connection, as_of: int | None) -> int | None:
-    """Return *as_of*, or the instant of the latest event where it is None."""
-    return latest_event(connection) if as_of is None else as_of
+    return document(happened, steps, question, every, observed_until(connection, as_of), exits)
 
 
 def document(

@@ -16,7 +16,7 @@ from projections.answers import Answer, by_size, rfc3339
 from projections.clocks import NEVER, Cycles, by_values, cycles_of, first
 from projections.columns import MISSING, Coded, Flags, Integers, read
 from projections.period import rows_between
-from projections.pipeline import dimension, latest_event, pipeline
+from projections.pipeline import dimension, observed_until, pipeline
 from projections.stages import stages
 
 WANTED: Final = (5, 7)
@@ -51,8 +51,7 @@ def touch_coverage(
     """
     if list(wanted) != sorted(set(wanted)) or any(least < 1 for least in wanted) or not wanted:
         raise ValueError(f"touches that are wanted must rise from 1 on: {list(wanted)}")
-    if as_of is None:
-        as_of = latest_event(connection)
+    as_of = observed_until(connection, as_of)
     query = select(pipeline.c.lead_no, pipeline.c.captured_at_us)
     if by is not None:
         query = query.add_columns(dimension(by).label("value"))
@@ -60,7 +59,7 @@ def touch_coverage(
     found = _Found(connection, leads["lead_no"], leads["captured_at_us"], with_automated, within)
     chosen = rows_between(found.cycles.opened_at, since, until)
     captured = rows_between(found.captured_at, since, until) & (found.captured_at != MISSING)
-    now = 0 if as_of is None else int(as_of)
+    now = as_of or 0
 
     def told(rows: Flags, of_leads: Flags) -> Answer:
         return {

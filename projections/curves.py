@@ -17,7 +17,7 @@ from domain.stages import DISQUALIFIED, LOST, RANK, RECYCLED, STAGES, WON
 from projections.answers import DAY, Answer, by_size, rfc3339
 from projections.columns import Coded, read
 from projections.funnel_columns import next_of
-from projections.pipeline import dimension, latest_event, pipeline
+from projections.pipeline import dimension, observed_until, pipeline
 from projections.stages import stages
 
 Array = NDArray[Any]
@@ -133,8 +133,7 @@ def between_stages(
             f"{from_stage} ends a cycle, and {to_stage} would be of the next one: a curve is of one"
             " cycle; leadflow recycled tells how many come back"
         )
-    if as_of is None:
-        as_of = latest_event(connection)
+    as_of = observed_until(connection, as_of)
     # From a stage that ended the cycle, such as recycled, it is no news that it ended.
     others = [stage for stage in CLOSING if stage not in goals and stage != from_stage]
     durations, causes, values = _observed(connection, from_stage, goals, others, by, as_of or 0)

@@ -38,7 +38,7 @@ from projections.conversions import conversions
 from projections.costs import SPENT_BY, Costs, costs, first_day, price, ratio, together
 from projections.credited import ByTouch, Credited, Touched, UnknownSource, credited
 from projections.period import between
-from projections.pipeline import latest_event, pipeline
+from projections.pipeline import observed_until, pipeline
 
 CHURNED: Final = "customer.churned"
 RECOGNIZED: Final = "revenue.recognized"
@@ -136,7 +136,7 @@ class _Economics:
         self._connection, self._by, self._terms = connection, by, terms
         self._places = exponents(connection)
         since, until, lag = terms.since, terms.until, terms.lag
-        now = latest_event(connection) or 0 if terms.as_of is None else terms.as_of
+        now = observed_until(connection, terms.as_of) or 0
         end = now + 1 if until is None else until
         early = None if since is None else since - lag
         late = end - lag if lag else until

@@ -14,7 +14,7 @@ from projections.activities import activities
 from projections.answers import Answer, by_size, rfc3339
 from projections.dwell import quantiles
 from projections.period import between
-from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, latest_event, pipeline
+from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, observed_until, pipeline
 from projections.stage_graph import seconds
 from projections.stages import stages
 
@@ -83,7 +83,7 @@ def handoffs(
     if by is not None and by not in OF_HANDOFFS and by not in DIMENSIONS:
         known = ", ".join((*OF_HANDOFFS, *DIMENSIONS))
         raise UnknownDimension(f"cannot group by {by!r}; there are {known}")
-    now = latest_event(connection) if as_of is None else as_of
+    now = observed_until(connection, as_of)
     found = _read(connection, by, since, until, now or 0, ignored_after)
     groups: dict[str | None, list[Handoff]] = {}
     if by is not None:

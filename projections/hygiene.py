@@ -18,7 +18,7 @@ from projections.activities import activities
 from projections.answers import Answer, rfc3339
 from projections.columns import MISSING, Coded, Flags, Integers, read
 from projections.people import people
-from projections.pipeline import latest_event, pipeline
+from projections.pipeline import observed_until, pipeline
 from projections.recycled import rate_answer
 from projections.touches import touches
 
@@ -220,7 +220,7 @@ def hygiene(
     is the instant of the read models, microseconds UTC, by default that of the latest event.
     Raises ValueError for a field that cannot be required.
     """
-    at = latest_event(connection) if as_of is None else as_of
+    at = observed_until(connection, as_of)
     looked = look(connection, required, at or 0, stale_after)
     leads = len(looked.lead_no)
     asked = leads * len(looked.filled)

@@ -92,3 +92,11 @@ def latest_event(connection: Connection) -> int | None:
     """Return the instant of the latest event of any lead, microseconds UTC."""
     found: int | None = connection.execute(select(func.max(pipeline.c.last_event_at_us))).scalar()
     return found
+
+
+def observed_until(connection: Connection, as_of: int | None) -> int | None:
+    """Return up to when leads are observed, microseconds UTC: *as_of*, else the latest event.
+
+    None where there is neither.
+    """
+    return latest_event(connection) if as_of is None else as_of

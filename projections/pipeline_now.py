@@ -16,7 +16,7 @@ from projections.columns import MISSING, Columns, Integers, read
 from projections.conversions import conversions
 from projections.dwell import parts, quantiles
 from projections.opportunities import opportunities
-from projections.pipeline import dimension, latest_event, pipeline
+from projections.pipeline import dimension, observed_until, pipeline
 from projections.stages import stages
 from projections.sums import halves, whole
 
@@ -46,8 +46,7 @@ def summary(
     *stuck* is how many of them to list, the longest silent first. Raises UnknownDimension.
     """
     column = dimension(by) if by is not None else None
-    if as_of is None:
-        as_of = latest_event(connection)
+    as_of = observed_until(connection, as_of)
     places = exponents(connection)
     leads = _leads(connection, column)
     standing = _Standing(leads, as_of or 0, limits(connection, as_of or 0, silent_for))

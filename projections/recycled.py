@@ -14,7 +14,7 @@ from projections.activities import activities
 from projections.answers import Answer, by_size, rfc3339
 from projections.columns import Coded, Flags, Integers, read
 from projections.period import rows_between
-from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, latest_event, pipeline
+from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, observed_until, pipeline
 from projections.stages import stages
 
 WITHIN: Final = 365 * DAY
@@ -43,7 +43,7 @@ def recycled(
         raise UnknownDimension(
             f"cannot group recycled leads by {by!r}; there are {', '.join((REASON, *DIMENSIONS))}"
         )
-    at = latest_event(connection) if as_of is None else as_of
+    at = observed_until(connection, as_of)
     found, values = outcomes(connection, by, at or 0, within)
     inside = rows_between(found.at, since, until)
     sizes = dict(

@@ -18,7 +18,7 @@ from projections.activities import activities
 from projections.answers import DAY, Answer, by_size, rfc3339
 from projections.columns import MISSING, Coded, Flags, Integers, read
 from projections.period import between, rows_between
-from projections.pipeline import latest_event, pipeline
+from projections.pipeline import observed_until, pipeline
 from projections.recycled import rate_answer
 from projections.stages import stages
 from projections.touches import touches
@@ -83,7 +83,7 @@ def source_mix(
         span_months(every)
     leads, uncaptured = read_leads(connection, outbound)
     inside = rows_between(leads.captured, since, until)
-    at = latest_event(connection) if as_of is None else as_of
+    at = observed_until(connection, as_of)
     return {
         "as_of": None if at is None else rfc3339(at),
         "leads": int(inside.sum()),

@@ -14,7 +14,7 @@ from projections.answers import Answer, by_size, rfc3339
 from projections.clocks import NEVER, STARTS, Clocks, clocks
 from projections.columns import Coded, Flags, Integers, read
 from projections.period import rows_between
-from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, latest_event, pipeline
+from projections.pipeline import DIMENSIONS, UnknownDimension, dimension, observed_until, pipeline
 from projections.quantiles import reached
 from projections.working_time import WorkingTime
 
@@ -58,14 +58,13 @@ def speed(
     if by is not None and by not in OF_CLOCKS and by not in DIMENSIONS:
         known = ", ".join((*OF_CLOCKS, *DIMENSIONS))
         raise UnknownDimension(f"cannot group by {by!r}; there are {known}")
-    if as_of is None:
-        as_of = latest_event(connection)
-    found = clocks(connection, 0 if as_of is None else int(as_of))
+    as_of = observed_until(connection, as_of)
+    found = clocks(connection, as_of or 0)
     chosen = (found.started_at < NEVER) & rows_between(found.started_at, since, until)
     promises = (promised, promised_hot)
     measures = _Measures(found, _working_time(found, calendar), promises)
     answer: Answer = {
-        "as_of": None if as_of is None else rfc3339(int(as_of)),
+        "as_of": None if as_of is None else rfc3339(as_of),
         "sla_seconds": promised / _SECOND,
         "hot_sla_seconds": promised_hot / _SECOND,
         **measures.of(np.flatnonzero(chosen)),

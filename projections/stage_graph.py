@@ -12,7 +12,7 @@ from projections.answers import Answer, by_size, rfc3339
 from projections.columns import MISSING, Coded, Codes, Columns, Flags, Integers, read
 from projections.dwell import parts, quantiles
 from projections.period import rows_between
-from projections.pipeline import dimension, latest_event, pipeline
+from projections.pipeline import dimension, observed_until, pipeline
 from projections.stages import stages
 
 CYCLE_KIND: Final = "cycle_kind"
@@ -36,8 +36,7 @@ def stage_graph(
     latest event. *by* is a dimension of the lead, or ``cycle_kind``. The exact reference is
     `domain.stage_graph.stage_graph`. Raises UnknownDimension.
     """
-    if as_of is None:
-        as_of = latest_event(connection)
+    as_of = observed_until(connection, as_of)
     columns = _read(connection, by)
     stays = _Stays(columns, since, until, as_of or 0)
     answer: Answer = {

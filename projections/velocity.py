@@ -16,7 +16,7 @@ from projections.opportunity_columns import (
     open_in,
     read_opportunities,
 )
-from projections.pipeline import latest_event
+from projections.pipeline import observed_until
 from projections.win_rate import closed_answer, in_days
 
 
@@ -34,7 +34,7 @@ def velocity(
     """
     them = read_opportunities(connection, by)
     places = exponents(connection)
-    at = latest_event(connection) if as_of is None else as_of
+    at = observed_until(connection, as_of)
     if at is None:
         at = 0
     answer: Answer = {

@@ -12,7 +12,7 @@ from domain.velocity import Closed, Cycle
 from projections.answers import Answer, by_size, decimal, exponents, rfc3339
 from projections.columns import MISSING
 from projections.opportunity_columns import Opportunities, closed_among, read_opportunities
-from projections.pipeline import latest_event
+from projections.pipeline import observed_until
 
 FIRST: int = -(2**62)
 LAST: int = 2**62
@@ -44,7 +44,7 @@ def win_rate(
     start, end = FIRST if since is None else since, LAST if until is None else until
     all_rows = np.arange(len(them))
     whole = closed_among(them, all_rows, start, end)
-    at = latest_event(connection) if as_of is None else as_of
+    at = observed_until(connection, as_of)
     answer: Answer = {
         "as_of": None if at is None else rfc3339(at),
         "from": None if since is None else rfc3339(since),

@@ -119,9 +119,9 @@ def forecast(
         return
     heard = as_of if known_at is None else known_at
     with read_models(ctx, as_of, heard) as (app, connection):
-        from projections.pipeline import latest_event
+        from projections.pipeline import observed_until
 
-        at = latest_event(connection) if as_of is None else as_of
+        at = observed_until(connection, as_of)
         first = since if since is not None else (at or 0) + 1
         count = months or 6
         if until is not None:

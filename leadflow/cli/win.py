@@ -38,10 +38,10 @@ def win(
     Without --known-at, --as-of also leaves out what was recorded later.
     """
     from leadflow.win import win as win_of
-    from projections.pipeline import latest_event
+    from projections.pipeline import observed_until
 
     with read_models(ctx, as_of, _known(as_of, known_at)) as (app, connection):
-        policy = app.rules.at(as_of if as_of is not None else latest_event(connection) or 0)
+        policy = app.rules.at(observed_until(connection, as_of) or 0)
         document = win_of(connection, policy, as_of, top)
     answer(document, as_json, lambda console: _win(console, document))
 
@@ -113,10 +113,10 @@ def odds(
     """
     from leadflow.lead_keys import open_by_key
     from leadflow.win import odds as odds_of
-    from projections.pipeline import latest_event
+    from projections.pipeline import observed_until
 
     with read_models(ctx, as_of, _known(as_of, known_at)) as (app, connection):
-        policy = app.rules.at(as_of if as_of is not None else latest_event(connection) or 0)
+        policy = app.rules.at(observed_until(connection, as_of) or 0)
         dossier = open_by_key(app, key, as_of=as_of, known_at=_known(as_of, known_at))
         document = odds_of(connection, policy, as_of, dossier.view.lead_id or "")
     answer(document, as_json, lambda console: _odds(console, document, key))
