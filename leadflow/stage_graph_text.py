@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from leadflow.instants import duration_text
+
 _START: Final = "start"
 
 
@@ -33,16 +35,6 @@ def mermaid(document: dict[str, Any]) -> str:
         label = "<br/>".join(_edge(one))
         lines.append(f'  {one["from"] or _START} {arrow}|"{label}"| {one["to"]}')
     return "\n".join(lines) + "\n"
-
-
-def duration_text(seconds: float | None) -> str | None:
-    """Return a duration as people say it: 3.5 d, 2.0 h, 12.0 min, 4 s."""
-    if seconds is None:
-        return None
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:,.0f} s"
 
 
 def _node(node: dict[str, Any]) -> str:

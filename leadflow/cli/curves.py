@@ -19,8 +19,9 @@ from leadflow.cli.frame import (
     table,
     to_option,
 )
-from leadflow.cli.funnel import Mode, Steps, Unit, between, days
+from leadflow.cli.funnel import Mode, Steps, Unit, between
 from leadflow.cli.reading import By, read_models, value_text
+from leadflow.instants import duration_text
 
 _MONTH = 30 * 86_400_000_000
 
@@ -175,7 +176,8 @@ def _curve(console: Console, document: dict[str, Any], by: str | None) -> None:
     console.print(
         "by then: "
         + ", ".join(
-            f"{one['share']:.0%} {days(one['seconds']) or 'never'}" for one in document["quantiles"]
+            f"{one['share']:.0%} {duration_text(one['seconds']) or 'never'}"
+            for one in document["quantiles"]
         )
     )
     for group in document["groups"]:

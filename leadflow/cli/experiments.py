@@ -5,9 +5,8 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, percent, table
+from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, interval_text, percent, table
 from leadflow.cli.reading import read_models
-from leadflow.cli.speed import interval_text
 
 _SURE: Final = 0.05
 

@@ -279,6 +279,14 @@ def percent(rate: float | None) -> str:
     return "-" if rate is None else f"{rate * 100:.1f} %"
 
 
+def interval_text(interval: list[float] | None) -> str | None:
+    """Return the ends of an interval of a rate in percent."""
+    if interval is None:
+        return None
+    low, high = interval
+    return f"{low * 100:.1f} to {high * 100:.1f} %"
+
+
 def utc(at: int | None) -> str | None:
     """Return an instant (microseconds) as RFC 3339 in UTC."""
     if at is None:

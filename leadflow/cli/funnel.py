@@ -19,6 +19,7 @@ from leadflow.cli.frame import (
     to_option,
 )
 from leadflow.cli.reading import read_models, value_text
+from leadflow.instants import duration_text
 
 Steps = Annotated[
     str,
@@ -179,9 +180,9 @@ def funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
             percent(step["rate_from_first"]),
             percent(step["rate_from_previous"]),
             between(step["interval_from_previous"]) if n else "",
-            days(step["median_seconds_from_first"]),
-            days(step["median_seconds_from_previous"]) if n else "",
-            days(step["p90_seconds_from_previous"]) if n else "",
+            duration_text(step["median_seconds_from_first"]),
+            duration_text(step["median_seconds_from_previous"]) if n else "",
+            duration_text(step["p90_seconds_from_previous"]) if n else "",
         )
         for n, step in enumerate(steps)
     ]
@@ -202,13 +203,3 @@ def funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
 def between(interval: list[float] | None) -> str:
     """Return an interval of a rate in percent."""
     return "-" if interval is None else f"{interval[0] * 100:.0f}-{interval[1] * 100:.0f}"
-
-
-def days(seconds: float | None) -> str | None:
-    """Return a duration in the unit that it is best read in."""
-    if seconds is None:
-        return None
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:,.0f} s"

@@ -18,6 +18,7 @@ from leadflow.cli.frame import (
     to_option,
 )
 from leadflow.cli.reading import read_models, value_text
+from leadflow.instants import duration_text
 
 _STATUSES = ("accepted", "rejected", "recycled", "disqualified", "lost", "ignored", "pending")
 
@@ -83,8 +84,6 @@ def handoffs(
 
 
 def _handoffs(console: Console, document: dict[str, Any], by: str | None) -> None:
-    from leadflow.stage_graph_text import duration_text
-
     if not document["mqls"]:
         console.print("no lead became an MQL in that time")
         return
@@ -123,8 +122,6 @@ def _handoffs(console: Console, document: dict[str, Any], by: str | None) -> Non
 
 
 def _totals(told: dict[str, Any], first: tuple[str, ...]) -> tuple[Any, ...]:
-    from leadflow.stage_graph_text import duration_text
-
     return (
         *first,
         *(told[status] for status in _STATUSES),

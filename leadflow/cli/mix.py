@@ -14,18 +14,12 @@ from leadflow.cli.frame import (
     answer,
     check_period,
     duration_option,
+    interval_text,
     percent,
     table,
 )
 from leadflow.cli.reading import read_models, value_text
-from leadflow.cli.sales import (
-    Every,
-    Since,
-    Until,
-    share_option,
-    span_option,
-    span_text,
-)
+from leadflow.cli.sales import Every, Since, Until, share_option, span_option
 
 
 def register(app: typer.Typer) -> None:
@@ -146,9 +140,9 @@ def _recycling(name: str, one: dict[str, Any]) -> tuple[Any, ...]:
         one["recycled"],
         one["mature"],
         percent(one["sql"]["rate"]),
-        span_text(one["sql"]["interval"]),
+        interval_text(one["sql"]["interval"]),
         percent(one["won"]["rate"]),
-        span_text(one["won"]["interval"]),
+        interval_text(one["won"]["interval"]),
     )
 
 

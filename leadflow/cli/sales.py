@@ -14,6 +14,7 @@ from leadflow.cli.frame import (
     check_period,
     duration_option,
     from_option,
+    interval_text,
     percent,
     table,
     to_option,
@@ -69,11 +70,6 @@ def share_option(text: str) -> Fraction:
     if not 0 <= found <= 1:
         raise typer.BadParameter(f"{text!r} is no share of 0 to 1; write 0.6 or 60%")
     return found
-
-
-def span_text(interval: list[float] | None) -> str:
-    """Return the ends of an interval of shares for people."""
-    return "-" if interval is None else " to ".join(f"{end * 100:.1f}" for end in interval) + " %"
 
 
 def money_text(amount: str | None) -> str:
@@ -136,7 +132,7 @@ def _closed(name: str, one: dict[str, Any]) -> tuple[Any, ...]:
         one["won"],
         one["lost"],
         percent(one["win_rate"]),
-        span_text(one["win_rate_interval"]),
+        interval_text(one["win_rate_interval"]),
         ", ".join(f"{percent(each['win_rate'])} {each['currency']}" for each in amounts) or "-",
         ", ".join(f"{money_text(each['won'])} {each['currency']}" for each in amounts) or "-",
         one["cycle_days"]["won"]["median"],

@@ -15,11 +15,13 @@ from leadflow.cli.frame import (
     check_period,
     duration_option,
     from_option,
+    interval_text,
     percent,
     table,
     to_option,
 )
 from leadflow.cli.reading import read_models, value_text
+from leadflow.instants import brief_duration
 
 T = TypeVar("T")
 
@@ -159,7 +161,10 @@ def _speed(console: Console, document: dict[str, Any], by: str | None) -> None:
 
 def _waits(title: str, told: dict[str, Any]) -> Any:
     rows = [
-        (words, *(span(told[f"{name}_seconds"][share]) for share in ("p50", "p90", "p95")))
+        (
+            words,
+            *(brief_duration(told[f"{name}_seconds"][share]) for share in ("p50", "p90", "p95")),
+        )
         for name, words in _WORDS.items()
     ]
     return table(title, ["=", ">half", ">90 %", ">95 %"], rows)
@@ -183,10 +188,10 @@ def _promises(document: dict[str, Any]) -> Any:
     rows = []
     for told, kind in ((document, ""), (document["business"], " of working time")):
         if told is not None:
-            promise = f"within {span(document['sla_seconds'])}{kind}"
+            promise = f"within {brief_duration(document['sla_seconds'])}{kind}"
             rows.append((promise, told["met"], told["breaches"], told["pending"]))
             hot = told["hot"]
-            promise = f"who asked: within {span(document['hot_sla_seconds'])}{kind}"
+            promise = f"who asked: within {brief_duration(document['hot_sla_seconds'])}{kind}"
             rows.append((promise, hot["met"], hot["breaches"], None))
     return table("the promise", ["=", ">kept", ">broken", ">still time"], rows)
 
@@ -210,28 +215,10 @@ def _groups(groups: list[dict[str, Any]], by: str | None) -> Any:
                 group["leads"],
                 group["attempted"],
                 group["contacted"],
-                span(half),
-                span(most),
+                brief_duration(half),
+                brief_duration(most),
                 group["breaches"],
             )
         )
     columns = [by or "", ">leads", ">attempted", ">contacted", ">half", ">90 %", ">broken"]
     return table(None, columns, rows)
-
-
-def span(seconds: float | None) -> str | None:
-    """Return a duration as people read it; None where it is never reached."""
-    if seconds is None:
-        return None
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:,.1f}".removesuffix(".0") + f" {unit}"
-    return f"{seconds:,.0f} s"
-
-
-def interval_text(interval: list[float] | None) -> str | None:
-    """Return the ends of an interval of a rate in percent."""
-    if interval is None:
-        return None
-    low, high = interval
-    return f"{low * 100:.1f} to {high * 100:.1f} %"

@@ -18,6 +18,7 @@ from leadflow.cli.frame import (
     to_option,
 )
 from leadflow.cli.reading import By, read_models, value_text
+from leadflow.instants import duration_text
 
 
 def register(app: typer.Typer) -> None:
@@ -86,8 +87,6 @@ def _graph(console: Console, document: dict[str, Any], by: str | None) -> None:
 
 
 def _tables(console: Console, graph: dict[str, Any]) -> None:
-    from leadflow.stage_graph_text import duration_text
-
     nodes = [
         (
             one["stage"],

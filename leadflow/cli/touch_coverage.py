@@ -13,12 +13,13 @@ from leadflow.cli.frame import (
     check_period,
     duration_option,
     from_option,
+    interval_text,
     percent,
     table,
     to_option,
 )
 from leadflow.cli.reading import By, read_models, value_text
-from leadflow.cli.speed import interval_text, span
+from leadflow.instants import brief_duration
 
 
 def register(app: typer.Typer) -> None:
@@ -91,8 +92,8 @@ def _coverage(console: Console, document: dict[str, Any], by: str | None) -> Non
         )
     silent = document["no_follow_up"]
     console.print(
-        f"nobody followed up within {span(silent['within_seconds'])}: {silent['leads']:,} of"
-        f" {silent['due']:,} leads, {percent(silent['share'])}"
+        f"nobody followed up within {brief_duration(silent['within_seconds'])}:"
+        f" {silent['leads']:,} of {silent['due']:,} leads, {percent(silent['share'])}"
     )
     if document["cycles"]:
         console.print()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, percent, table
+from leadflow.cli.frame import AsJson, AsOf, KnownAt, answer, interval_text, percent, table
 from leadflow.cli.people import Key
 from leadflow.cli.reading import read_models
 
@@ -62,7 +62,7 @@ def _win(console: Console, document: dict[str, Any]) -> None:
             one["outcomes"],
             percent(one["predicted"]),
             percent(one["observed"]),
-            " to ".join(f"{end * 100:.1f}" for end in one["interval"]) + " %",
+            interval_text(one["interval"]),
         )
         for one in document["reliability"]
     ]
