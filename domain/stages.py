@@ -69,7 +69,6 @@ BEFORE_SAL: Final[Stages] = frozenset((None, CAPTURED, MQO, MQL))
 BEFORE_SQL: Final[Stages] = BEFORE_SAL | {SGL, SAL}
 BEFORE_OPPORTUNITY: Final[Stages] = BEFORE_SQL | {SQL}
 OPEN: Final[Stages] = BEFORE_OPPORTUNITY | {OPPORTUNITY}
-CLOSED: Final[Stages] = frozenset((WON, LOST))
 
 
 @dataclass(frozen=True, slots=True)

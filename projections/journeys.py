@@ -1,6 +1,6 @@
 """Journeys as columns: what the models of attribution look at where there are many of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -198,20 +198,3 @@ class Builder:
             rows[8].copy(),
             self._large,
         )
-
-
-def journeys_of(
-    conversions: Iterable[Conversion],
-    key: Callable[[Touch], str | None] = by_channel,
-    nulls: Iterable[Journey] = (),
-) -> Journeys:
-    """Return columns of *conversions*, and of journeys that led to nothing, each its own unit."""
-    builder = Builder()
-    unit = 0
-    for conversion in conversions:
-        builder.add(conversion, unit, key=key)
-        unit += 1
-    for journey in nulls:
-        builder.add(Conversion(journey), unit, converted=False, key=key)
-        unit += 1
-    return builder.journeys()

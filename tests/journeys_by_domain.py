@@ -1,13 +1,14 @@
-"""Journeys of the read models built one by one with the domain: the reference for the columns."""
+"""Journeys built one by one with the domain, the reference for the columns; and columns of such."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
 from sqlalchemy import Connection, select
 
-from domain.attribution import Conversion
+from domain.attribution import Conversion, by_channel
 from domain.journey import Journey, Touch, collapse, cut
 from projections.conversions import conversions
+from projections.journeys import Builder, Journeys
 from projections.touches import touches
 
 
@@ -64,3 +65,20 @@ def _touches(connection: Connection, conversion: str) -> Iterator[tuple[int | No
     for lead_no, group in groupby(rows, key=lambda row: row[0]):
         # the number of a touch is its place in canonical order
         yield lead_no, [Touch(*row[2:], sequence=row[1]) for row in group]
+
+
+def journeys_of(
+    conversions: Iterable[Conversion],
+    key: Callable[[Touch], str | None] = by_channel,
+    nulls: Iterable[Journey] = (),
+) -> Journeys:
+    """Return columns of *conversions*, and of journeys that led to nothing, each its own unit."""
+    builder = Builder()
+    unit = 0
+    for conversion in conversions:
+        builder.add(conversion, unit, key=key)
+        unit += 1
+    for journey in nulls:
+        builder.add(Conversion(journey), unit, converted=False, key=key)
+        unit += 1
+    return builder.journeys()

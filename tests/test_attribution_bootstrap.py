@@ -11,7 +11,8 @@ from domain.attribution import MODELS, OVERALL_MODELS, Conversion
 from domain.journey import Journey, Touch
 from projections.attribution_bootstrap import Drawn, _normal, _shares, bootstrap
 from projections.attribution_models import Asked, Models
-from projections.journeys import Journeys, journeys_of
+from projections.journeys import Journeys
+from tests.journeys_by_domain import journeys_of
 
 DAY = 86_400_000_000
 ASKED = Asked()

@@ -19,7 +19,7 @@ from domain.attribution import (
 )
 from domain.journey import Journey, Moments, Touch
 from projections.attribution_columns import Columns
-from projections.journeys import journeys_of
+from tests.journeys_by_domain import journeys_of
 
 DAY = 86_400_000_000
 WEEK = 7 * DAY

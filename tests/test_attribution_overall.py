@@ -31,8 +31,9 @@ from projections.attribution_overall import (
     transitions,
     zeta,
 )
-from projections.journeys import Journeys, journeys_of
+from projections.journeys import Journeys
 from projections.journeys_read import transformed
+from tests.journeys_by_domain import journeys_of
 
 paths_made = st.lists(
     st.builds(

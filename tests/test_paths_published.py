@@ -20,8 +20,9 @@ from domain.markov import CONVERSION, NULL, State
 from projections.attribution_columns import Columns
 from projections.attribution_models import Asked, Models
 from projections.attribution_overall import transitions
-from projections.journeys import Journeys, journeys_of
+from projections.journeys import Journeys
 from tests.command_line import CommandLine, command_line
+from tests.journeys_by_domain import journeys_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -248,6 +248,3 @@ BY_PERCENT = tuple(origin for origin in ORIGINS for _ in range(origin.share))
 def pick_origin(draw: Draw) -> Origin:
     """Return where a lead comes from."""
     return BY_PERCENT[between(draw, 0, len(BY_PERCENT))]
-
-
-WEB_ORIGINS = frozenset({SEARCH_AD, ORGANIC, REFERRAL, PARTNER, NEWSLETTER, DIRECT})

@@ -37,7 +37,6 @@ COMPETITORS = ("Rivalo", "Pumpwerk Beta")
 PRODUCTS = ("dosing-line", "service-plan", "sensor-kit")
 PATIENCE = 14 * DAY
 """How long a lead waits for a call before it buys elsewhere or forgets."""
-MOTIVES = ("call", "price", "timing")
 
 
 def sell(scene: Scene, at: int) -> None:
