@@ -1,12 +1,12 @@
 """Journeys as columns: what the models of attribution look at where there are many of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from domain.attribution import Conversion, by_channel
+from domain.attribution import Conversion
 from domain.journey import Journey, Moments, Touch
 from projections.columns import MISSING, Codes, Flags, Integers
 
@@ -134,67 +134,3 @@ def spans(starts: Integers, lengths: Integers) -> Integers:
 def by_value(touch: Touch) -> str | None:
     """Return what is credited of a touch that `Journeys.conversion` made."""
     return touch.source
-
-
-class Builder:
-    """Takes journeys one by one and makes columns of them."""
-
-    def __init__(self) -> None:
-        self._lengths: list[int] = []
-        self._at: list[int] = []
-        self._codes: list[int] = []
-        self._channels: list[int] = []
-        self._rows: list[tuple[bool, int, int, int, int, int, int, int, int]] = []
-        self._values: dict[str | None, int] = {}
-        self._names: dict[str, int] = {}
-        self._currencies: dict[str, int] = {}
-        self._large: dict[int, int] = {}
-
-    def add(
-        self,
-        conversion: Conversion,
-        unit: int,
-        *,
-        converted: bool = True,
-        key: Callable[[Touch], str | None] = by_channel,
-    ) -> None:
-        """Add a journey of *unit*, of whose touches *key* is credited."""
-        journey, amount, currency, count = conversion
-        if amount is not None and currency is None:
-            raise ValueError(f"amount {amount} has no currency")
-        values, names = self._values, self._names
-        self._lengths.append(len(journey.touches))
-        for touch in journey.touches:
-            self._at.append(touch.at)
-            self._codes.append(values.setdefault(key(touch), len(values)))
-            self._channels.append(names.setdefault(touch.channel, len(names)))
-        if amount is not None and abs(amount) >= LARGE:
-            self._large[len(self._rows)] = amount
-            amount = None
-        currencies = self._currencies
-        code = -1 if currency is None else currencies.setdefault(currency, len(currencies))
-        moments = [MISSING if at is None else at for at in journey.moments]
-        at, worth = journey.conversion_at, MISSING if amount is None else amount
-        made, deal, closed = moments
-        self._rows.append((converted, count, at, worth, code, made, deal, closed, unit))
-
-    def journeys(self) -> Journeys:
-        """Return what was added."""
-        rows = np.array(self._rows, np.int64).reshape(-1, 9).T
-        return Journeys(
-            offsets_of(np.array(self._lengths, np.int64)),
-            np.array(self._at, np.int64),
-            np.array(self._codes, np.int32),
-            tuple(self._values),
-            np.array(self._channels, np.int32),
-            tuple(self._names),
-            rows[0].astype(np.bool_),
-            rows[1].copy(),
-            rows[2].copy(),
-            rows[3].copy(),
-            rows[4].astype(np.int32),
-            tuple(self._currencies),
-            rows[5:8].copy(),
-            rows[8].copy(),
-            self._large,
-        )
