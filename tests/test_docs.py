@@ -126,6 +126,12 @@ def test_the_page_on_coverage_answers_every_point_once() -> None:
     assert list(map(str, range(1, 105))) == rows
 
 
+def test_the_glossary_explains_every_word_once() -> None:
+    words = re.findall(r"^\| (\*\*.+?) \|", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+
+    assert sorted(set(words)) == sorted(words)
+
+
 def test_commands_and_views_that_pages_name_exist() -> None:
     commands = {name for name, _ in command_tree()}
     views = set(view_texts(sqlite.dialect()))

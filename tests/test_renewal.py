@@ -7,8 +7,9 @@ from sqlalchemy import Engine, create_engine, text
 
 from projections.dictionary import relations
 from projections.grants import READER, make_roles
+from projections.rows import READ_MODELS
 from projections.schema import SCHEMA
-from projections.setup import create
+from projections.setup import VERSION, create
 
 
 @pytest.fixture
@@ -56,6 +57,12 @@ def test_the_dictionary_has_the_definition_of_every_view(engine: Engine) -> None
     found = run(engine, "SELECT relation FROM data_dictionary WHERE definition LIKE 'SELECT%'")
 
     assert {(name,) for name, (own, _) in relations().items() if own.kind == "view"} == set(found)
+
+
+def test_the_version_of_a_set_names_the_version_of_every_read_model() -> None:
+    assert [table.name for table in READ_MODELS] == [
+        word.partition("@")[0] for word in VERSION.split()
+    ]
 
 
 def test_tables_of_another_version_keep_their_views_until_a_rebuild(engine: Engine) -> None:
