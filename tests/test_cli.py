@@ -13,7 +13,7 @@ import typer.main
 
 from leadflow.cli import app
 from leadflow.cli.errors import EXPECTED
-from leadflow.cli.frame import hoisted
+from leadflow.cli.root import hoisted
 from leadflow.store import migrate
 from tests.command_line import CommandLine, event
 

@@ -39,7 +39,8 @@ from leadflow.cli import (
     trial,
     win,
 )
-from leadflow.cli.frame import Root, Session
+from leadflow.cli.frame import Session
+from leadflow.cli.root import Root
 
 app = typer.Typer(
     name="leadflow",

@@ -13,7 +13,6 @@ from leadflow.cli.frame import (
     AsJson,
     AsOf,
     KnownAt,
-    Progress,
     amounts_text,
     answer,
     duration_option,
@@ -21,6 +20,7 @@ from leadflow.cli.frame import (
     stage_option,
     table,
 )
+from leadflow.cli.progress import Progress
 from leadflow.cli.reading import misuse, read_models, value_text
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from leadflow.cli.frame import (
     AsJson,
     AsOf,
     KnownAt,
-    Progress,
     answer,
     note,
     session,
     table,
     utc,
 )
+from leadflow.cli.progress import Progress
 from leadflow.cli.query import Personal
 from leadflow.cli.reading import misuse, read_models
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.frame import AsJson, Progress, answer, err, session, table
+from leadflow.cli.frame import AsJson, answer, err, session, table
+from leadflow.cli.progress import Progress
 
 if TYPE_CHECKING:
     from leadflow.fold import Folded

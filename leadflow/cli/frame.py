@@ -1,28 +1,20 @@
-"""What all commands share: options, output, progress, logging, signals, and how errors are told."""
+"""What all commands share: the call they belong to, options, output and logging."""
 
 import json
 import logging
 import re
-import signal
 import sys
-import threading
-import time
-import traceback
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
-
-from leadflow.cli.errors import told
 
 if TYPE_CHECKING:
     from leadflow.app import App
@@ -33,17 +25,11 @@ MISUSED: Final = 2
 FINDINGS: Final = 3
 """Exit codes beside 0: it failed; it was called wrongly; it is done, and something was found."""
 
-GLOBAL: Final = {"--database": True, "--kafka": True, "--policy": True, "-v": False}
-"""Options of every command, and whether they take a value: they may stand anywhere."""
-
 _PIPED: Final = 140
 """Characters of a line where the answer goes into a file or a pipe."""
 
 _NARROWEST: Final = 12
 """Characters that a column keeps, where its cells have as many, when the table is too wide."""
-
-_EVERY: Final = 5.0
-"""Seconds between two lines of progress where there is no terminal."""
 
 
 @dataclass
@@ -101,11 +87,6 @@ def session(ctx: typer.Context) -> Session:
 
 
 # --- options ------------------------------------------------------------------------------------
-
-
-def new_leads(count: int) -> str:
-    """Return in words by how many leads there are more; fewer where more joined than came."""
-    return f"{count:,} new leads" if count >= 0 else f"{-count:,} leads fewer, which joined others"
 
 
 def instant_option(text: str) -> int:
@@ -274,6 +255,11 @@ def amounts_text(amounts: Sequence[dict[str, str]]) -> str:
     )
 
 
+def new_leads(count: int) -> str:
+    """Return in words by how many leads there are more; fewer where more joined than came."""
+    return f"{count:,} new leads" if count >= 0 else f"{-count:,} leads fewer, which joined others"
+
+
 def percent(rate: float | None) -> str:
     """Return a rate of 0 to 1 in percent."""
     return "-" if rate is None else f"{rate * 100:.1f} %"
@@ -294,55 +280,6 @@ def utc(at: int | None) -> str | None:
     from leadflow.instants import rfc3339
 
     return rfc3339(at)
-
-
-# --- progress -----------------------------------------------------------------------------------
-
-
-class Progress:
-    """Tells on the standard error how far a long job is, and how fast."""
-
-    def __init__(self, what: str, total: int | None, unit: str, start: int = 0) -> None:
-        self._what, self._total, self._unit = what, total, unit
-        self._started = self._told = time.monotonic()
-        self._start = start  # what an earlier run did is no speed of this one
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> Self:
-        console = err()
-        if console.is_terminal:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[done]}"),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task(self._what, total=self._total, done="")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def reach(self, done: int, what: str | None = None) -> None:
-        """Tell that *done* units are done; another *what* begins another part of the job."""
-        now = time.monotonic()
-        if what is not None and what != self._what:
-            self._what, self._started, self._start = what, now, done
-        rate = int((done - self._start) / max(now - self._started, 0.001))
-        of = f" of {self._total:,}" if self._total else ""
-        words = f"{done:,}{of} {self._unit}, {rate:,}/s"
-        if self._bar is not None:
-            self._bar.update(self._task, description=self._what, completed=done, done=words)
-        elif now - self._told >= _EVERY:
-            self._told = now
-            note(f"{self._what}: {words}")
 
 
 # --- logging ------------------------------------------------------------------------------------
@@ -373,89 +310,3 @@ def configure_logging(level: str, form: str) -> None:
     if level == "debug":
         logging.basicConfig(stream=sys.stderr)
     logging.getLogger().setLevel(logging.DEBUG if level == "debug" else logging.CRITICAL)
-
-
-# --- signals ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def stopping() -> Generator[threading.Event]:
-    """Yield an event that SIGTERM or SIGINT sets: the batch under way is finished first.
-
-    A second signal ends the program at once; nothing is lost then either.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def heard(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        note(f"{signal.Signals(number).name}: stopping after the batch under way")
-
-    before = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-# --- the group ----------------------------------------------------------------------------------
-
-
-class Root(TyperGroup):
-    """The program: tells expected errors in one line, and takes global options anywhere."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move global options to the front, where the parser expects them."""
-        return super().parse_args(ctx, hoisted(args))
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; turn errors into one line and an exit code."""
-        try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError):
-            raise
-        except Exception as error:
-            if _is_usage(error):
-                raise
-            verbose = session(ctx).verbose
-            words = told(error)
-            if words is None:
-                first = str(error).partition("\n")[0][:200]
-                words = f"a bug in leadflow: {type(error).__name__}: {first}"
-                words += "" if verbose else "; --verbose shows where"
-            for line in words.splitlines():
-                complain(line)
-            if verbose:
-                traceback.print_exc()
-            raise typer.Exit(FAILED) from None
-
-
-def hoisted(args: Sequence[str]) -> list[str]:
-    """Return *args* with the global options first, wherever they stood before ``--``."""
-    front: list[str] = []
-    rest: list[str] = []
-    waiting = list(args)
-    while waiting:
-        arg = waiting.pop(0)
-        name, joined, _ = arg.partition("=")
-        if arg == "--":
-            return [*front, *rest, arg, *waiting]
-        if arg in ("-v", "--verbose"):
-            front.append("--verbose")
-        elif GLOBAL.get(name) and joined:
-            front.append(arg)
-        elif GLOBAL.get(arg) and waiting:
-            front += [arg, waiting.pop(0)]
-        else:
-            rest.append(arg)
-    return front + rest
-
-
-def _is_usage(error: Exception) -> bool:
-    """Return whether the parser complains: typer tells that itself, with exit code 2."""
-    return hasattr(error, "exit_code") and hasattr(error, "format_message")

@@ -12,15 +12,14 @@ from leadflow.cli.frame import (
     FAILED,
     FINDINGS,
     AsJson,
-    Progress,
     Session,
     answer,
     complain,
     new_leads,
     note,
     session,
-    stopping,
 )
+from leadflow.cli.progress import Progress, stopping
 
 if TYPE_CHECKING:
     from consumers.intake import Outcome

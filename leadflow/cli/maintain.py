@@ -10,7 +10,6 @@ from rich.console import Console
 from leadflow.cli.frame import (
     FAILED,
     AsJson,
-    Progress,
     answer,
     complain,
     note,
@@ -19,6 +18,7 @@ from leadflow.cli.frame import (
     table,
     utc,
 )
+from leadflow.cli.progress import Progress
 
 if TYPE_CHECKING:
     from leadflow.app import App

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from leadflow.cli.frame import AsJson, Progress, answer, start_option
+from leadflow.cli.frame import AsJson, answer, start_option
+from leadflow.cli.progress import Progress
 from leadflow.cli.reading import misuse
 
 _DAY = 86_400_000_000

@@ -11,14 +11,13 @@ from rich.console import Console
 
 from leadflow.cli.frame import (
     AsJson,
-    Progress,
     Session,
     answer,
     new_leads,
     note,
     session,
-    stopping,
 )
+from leadflow.cli.progress import Progress, stopping
 
 if TYPE_CHECKING:
     from consumers.intake import Outcome

@@ -15,9 +15,9 @@ from leadflow.cli.frame import (
     note,
     out,
     session,
-    stopping,
     table,
 )
+from leadflow.cli.progress import stopping
 
 if TYPE_CHECKING:
     from leadflow.doctor import Check

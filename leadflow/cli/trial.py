@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 
 from leadflow.cli.attribution import show_attribution
-from leadflow.cli.frame import AsJson, Progress, answer, session
+from leadflow.cli.frame import AsJson, answer, session
 from leadflow.cli.funnel import show_funnel
 from leadflow.cli.people import timeline_table
 from leadflow.cli.pipeline import show_pipeline
+from leadflow.cli.progress import Progress
 
 _STEPS = ("captured", "mql", "sal", "sql", "opportunity", "won")
 _LAST_EVENTS = 12
