@@ -5,9 +5,9 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, case, func, select
 
-from domain.diagnosis import LEAST_EXPECTED, SIGNIFICANCE, STEPS, diagnose
+from domain.diagnosis import LEAST_EXPECTED, SIGNIFICANCE, STEPS, Finding, diagnose
 from domain.intervals import wilson
 from domain.stages import PATH, RANK, SGL
 from projections.answers import Answer, add_up, amounts, by_size, exponents, rfc3339
@@ -16,6 +16,8 @@ from projections.period import between
 from projections.pipeline import dimension, pipeline
 from projections.stages import stages
 from projections.sums import halves, whole
+
+Conditions = Sequence[ColumnElement[bool]]
 
 
 def channel_matrix(
@@ -37,6 +39,39 @@ def channel_matrix(
     """
     column = dimension(by)
     period = between(pipeline.c.captured_at_us, since, until)
+    leads, matrix = _reached(connection, column, period)
+    won = _won(connection, column, period)
+    places = exponents(connection)
+    found = diagnose(matrix, significance)
+    total = [sum(counts) for counts in zip(*matrix.values(), strict=True)] or [0] * len(STEPS)
+    return {
+        "by": by,
+        "from": None if since is None else rfc3339(since),
+        "to": None if until is None else rfc3339(until),
+        "leads": sum(leads.values()),
+        **_row(total),
+        "amounts": amounts(add_up(_over_all(won)).get(None, {}), places),
+        "rows": [
+            {
+                "value": value,
+                "leads": leads[value],
+                **_row(matrix[value]),
+                "amounts": amounts(won.get(value, {}), places),
+                "findings": [_finding(one) for one in found.findings if one.channel == value],
+            }
+            for value in by_size(leads)
+        ],
+        "significance": float(significance),
+        "least_expected": LEAST_EXPECTED,
+        "tests": found.tests,
+        "too_few": found.too_few,
+    }
+
+
+def _reached(
+    connection: Connection, column: Column[Any], period: Conditions
+) -> tuple[dict[Any, int], dict[Any, list[int]]]:
+    """Return by value of *column* how many leads there are, and how many reached each step."""
     furthest = (
         select(stages.c.lead_no, func.max(_rank()).label("rank"))
         .group_by(stages.c.lead_no)
@@ -56,7 +91,14 @@ def channel_matrix(
     matrix: dict[Any, list[int]] = {}
     for value, number, *reached in counted:
         leads[value], matrix[value] = number, reached
-    won = add_up(
+    return leads, matrix
+
+
+def _won(
+    connection: Connection, column: Column[Any], period: Conditions
+) -> dict[Any, dict[str, int]]:
+    """Return by value of *column* and currency what was won, in minor units."""
+    return add_up(
         (value, currency, whole(upper, lower))
         for value, currency, upper, lower in connection.execute(
             select(column, conversions.c.currency, *halves(conversions.c.amount_minor))
@@ -68,46 +110,17 @@ def channel_matrix(
             .group_by(column, conversions.c.currency)
         )
     )
-    places = exponents(connection)
-    found = diagnose(matrix, significance)
-    told = {
-        value: [
-            {
-                "finding": one.finding,
-                "class": one.cause,
-                "compared": one.compared,
-                "rate": float(one.rate),
-                "rate_of_rest": float(one.rate_of_rest),
-                "p_value": one.p_value,
-                "lever": one.lever,
-            }
-            for one in found.findings
-            if one.channel == value
-        ]
-        for value in matrix
-    }
-    total = [sum(counts) for counts in zip(*matrix.values(), strict=True)] or [0] * len(STEPS)
+
+
+def _finding(one: Finding) -> Answer:
     return {
-        "by": by,
-        "from": None if since is None else rfc3339(since),
-        "to": None if until is None else rfc3339(until),
-        "leads": sum(leads.values()),
-        **_row(total),
-        "amounts": amounts(add_up(_over_all(won)).get(None, {}), places),
-        "rows": [
-            {
-                "value": value,
-                "leads": leads[value],
-                **_row(matrix[value]),
-                "amounts": amounts(won.get(value, {}), places),
-                "findings": told[value],
-            }
-            for value in by_size(leads)
-        ],
-        "significance": float(significance),
-        "least_expected": LEAST_EXPECTED,
-        "tests": found.tests,
-        "too_few": found.too_few,
+        "finding": one.finding,
+        "class": one.cause,
+        "compared": one.compared,
+        "rate": float(one.rate),
+        "rate_of_rest": float(one.rate_of_rest),
+        "p_value": one.p_value,
+        "lever": one.lever,
     }
 
 
