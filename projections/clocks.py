@@ -18,7 +18,7 @@ from domain.speed import ASKED, CLOSING, EARLY, ENGINE_RULES, QUALIFIED
 from domain.stages import MQL, SQL, WON
 from domain.vocabulary import INTENT
 from projections.activities import activities
-from projections.columns import Coded, Columns, Flags, Integers, read
+from projections.columns import Coded, Codes, Columns, Flags, Integers, read
 from projections.stages import stages
 
 NEVER: Final = int(np.iinfo(np.int64).max)
@@ -89,87 +89,44 @@ def clocks(connection: Connection, as_of: int) -> Clocks:
     *as_of* is the instant up to which is observed, microseconds UTC; the read models hold nothing
     later.
     """
-    entry = stages.c
-    query = select(
-        entry.lead_no, entry.cycle, entry.entered_at_us, entry.stage, entry.rule
-    ).order_by(entry.lead_no, entry.n)
-    entered = read(connection, query, {"stage", "rule"})
-    cycles, of_entry = cycles_of(entered)
+    entries = _Entries(connection)
+    cycles = entries.cycles
+    acts = _Acts(connection, cycles)
     size = len(cycles.number)
-    at = entered["entered_at_us"]
-    bits = by_values(_entry_bits, entered.coded["stage"], entered.coded["rule"])
 
-    def first_entry(mask: int, condition: Flags | None = None) -> Integers:
-        chosen = (bits & mask) != 0
-        if condition is not None:
-            chosen &= condition
-        return first(size, of_entry[chosen], at[chosen])
-
-    acts = _activities(connection)
-    act_at = acts["at_us"]
-    of_act = cycles.of(acts["lead_no"], act_at)
-    what = by_values(
-        _act_bits, *[acts.coded[name] for name in ("type", "actor", "direction", "outcome")]
-    )
-    what[of_act < 0] = 0
-
-    closed = first_entry(_CLOSES)
+    closed = entries.first(_CLOSES)
     starts = np.stack(
-        [
-            first(size, of_act[(what & _ASK) != 0], act_at[(what & _ASK) != 0]),
-            first_entry(_ENTERS_MQL),
-            first_entry(_ENTERS_SQL),
-        ]
+        [acts.first(_ASK), entries.first(_ENTERS_MQL), entries.first(_ENTERS_SQL)],
     )
     start = np.argmin(starts, axis=0)
     began = starts.min(axis=0)
     began[began > closed] = NEVER
     end = np.minimum(np.minimum(closed, cycles.following), as_of)
 
-    def acted(mask: int) -> tuple[Integers, Integers]:
-        """Return the rows of such acts and their cycles."""
-        rows = np.flatnonzero(what & mask)
-        return rows, of_act[rows]
-
-    def inside(rows: Integers, of: Integers) -> Flags:
-        within: Flags = (began[of] <= act_at[rows]) & (act_at[rows] <= end[of])
-        return within
-
-    rows, of = acted(_ATTEMPT)
-    early = act_at[rows] < np.minimum(first_entry(_LEAVES_EARLY), began)[of]
+    rows, of = acts.all(_ATTEMPT)
+    early = acts.at[rows] < np.minimum(entries.first(_LEAVES_EARLY), began)[of]
     premature = np.bincount(of[early], minlength=size)
-    answering = inside(rows, of)
-    attempt_row = first(size, of[answering], rows[answering])
-    tried = _at(act_at, attempt_row)
+    rows, of = acts.inside(_ATTEMPT, began, end)
+    attempt_row = first(size, of, rows)
+    tried = _at(acts.at, attempt_row)
 
-    rows, of = acted(_CONTACT)
-    within = inside(rows, of)
-    contacted = first(size, of[within], act_at[rows[within]])
-    contacted = np.minimum(contacted, _chats(connection, cycles, began, end))
+    rows, of = acts.inside(_CONTACT, began, end)
+    contacted = np.minimum(first(size, of, acts.at[rows]), _chats(connection, cycles, began, end))
 
-    rows, of = acted(_QUALIFY)
-    within = inside(rows, of)
+    rows, of = acts.inside(_QUALIFY, began, end)
     qualified = np.minimum(
-        first(size, of[within], act_at[rows[within]]),
-        first_entry(_QUALIFIES, (began[of_entry] <= at) & (at <= end[of_entry])),
+        first(size, of, acts.at[rows]), entries.first_inside(_QUALIFIES, began, end)
     )
 
-    owner = acts.coded["owner"]
-    nobody = owner.code_of(None)
-    low = np.searchsorted(acts["lead_no"], cycles.lead_no, "left")
-    high = np.searchsorted(acts["lead_no"], cycles.lead_no, "right")
+    rows, of = acts.all(_ACCEPT)
+    in_time = acts.at[rows] <= end[of]
+    accepted = first(size, of[in_time], np.maximum(acts.at[rows], began[of])[in_time])
 
-    def owner_at(instant: Integers) -> Integers:
-        last = last_upto(act_at, low, high, instant)
-        return np.where(last < low, nobody, _at(owner.codes, np.maximum(last, 0), nobody))
-
-    rows, of = acted(_ACCEPT)
-    within = act_at[rows] <= end[of]
-    accepted = first(size, of[within], np.maximum(act_at[rows], began[of])[within])
-    rows, of = acted(_ASSIGN)
-    within = inside(rows, of) & (owner.codes[rows] != nobody)
-    assigned = first(size, of[within], act_at[rows[within]])
-    assigned = np.where(owner_at(began) != nobody, began, assigned)
+    owners = _Owners(acts.columns, cycles)
+    rows, of = acts.inside(_ASSIGN, began, end)
+    owned = owners.codes[rows] != owners.nobody
+    assigned = first(size, of[owned], acts.at[rows[owned]])
+    assigned = np.where(owners.at(began) != owners.nobody, began, assigned)
     assigned = np.minimum(np.minimum(assigned, accepted), tried)
     started = began < NEVER
     return Clocks(
@@ -183,10 +140,90 @@ def clocks(connection: Connection, as_of: int) -> Clocks:
         tried,
         contacted,
         qualified,
-        _reps(acts, attempt_row, owner_at(end)),
-        first_entry(_WINS) < NEVER,
+        _reps(acts.columns, attempt_row, owners.at(end)),
+        entries.first(_WINS) < NEVER,
         premature,
     )
+
+
+class _Entries:
+    """All entries into stages, and the cycles that they make up."""
+
+    cycles: Cycles
+
+    def __init__(self, connection: Connection) -> None:
+        entry = stages.c
+        query = select(
+            entry.lead_no, entry.cycle, entry.entered_at_us, entry.stage, entry.rule
+        ).order_by(entry.lead_no, entry.n)
+        entered = read(connection, query, {"stage", "rule"})
+        self.cycles, self._of = cycles_of(entered)
+        self._at = entered["entered_at_us"]
+        self._bits = by_values(_entry_bits, entered.coded["stage"], entered.coded["rule"])
+
+    def first(self, mask: int) -> Integers:
+        """Return when each cycle had its first such entry."""
+        return self._first((self._bits & mask) != 0)
+
+    def first_inside(self, mask: int, began: Integers, end: Integers) -> Integers:
+        """Return when each cycle had its first such entry from when it *began* to its *end*."""
+        inside = (began[self._of] <= self._at) & (self._at <= end[self._of])
+        return self._first(((self._bits & mask) != 0) & inside)
+
+    def _first(self, chosen: Flags) -> Integers:
+        return first(len(self.cycles.number), self._of[chosen], self._at[chosen])
+
+
+class _Acts:
+    """All acts that say something here, and the cycle in which each was."""
+
+    columns: Columns
+    at: Integers
+
+    def __init__(self, connection: Connection, cycles: Cycles) -> None:
+        self.columns = _activities(connection)
+        self.at = self.columns["at_us"]
+        self._size = len(cycles.number)
+        self._of = cycles.of(self.columns["lead_no"], self.at)
+        told = [self.columns.coded[name] for name in ("type", "actor", "direction", "outcome")]
+        self._bits = by_values(_act_bits, *told)
+        self._bits[self._of < 0] = 0
+
+    def all(self, mask: int) -> tuple[Integers, Integers]:
+        """Return the rows of such acts, and their cycles."""
+        rows = np.flatnonzero(self._bits & mask)
+        return rows, self._of[rows]
+
+    def first(self, mask: int) -> Integers:
+        """Return when each cycle had its first such act."""
+        rows, of = self.all(mask)
+        return first(self._size, of, self.at[rows])
+
+    def inside(self, mask: int, began: Integers, end: Integers) -> tuple[Integers, Integers]:
+        """Return the rows of such acts from when their cycle *began* to its *end*, and the cycles."""
+        rows, of = self.all(mask)
+        within = (began[of] <= self.at[rows]) & (self.at[rows] <= end[of])
+        return rows[within], of[within]
+
+
+class _Owners:
+    """Who owned the lead of each cycle, as codes of the column."""
+
+    codes: Codes
+    nobody: int
+
+    def __init__(self, acts: Columns, cycles: Cycles) -> None:
+        owner = acts.coded["owner"]
+        self.codes, self.nobody = owner.codes, owner.code_of(None)
+        self._act_at = acts["at_us"]
+        self._low = np.searchsorted(acts["lead_no"], cycles.lead_no, "left")
+        self._high = np.searchsorted(acts["lead_no"], cycles.lead_no, "right")
+
+    def at(self, instant: Integers) -> Integers:
+        """Return the owner of each cycle's lead at an instant of each."""
+        last = last_upto(self._act_at, self._low, self._high, instant)
+        known = _at(self.codes, np.maximum(last, 0), self.nobody)
+        return np.where(last < self._low, self.nobody, known)
 
 
 # --- what rows say ------------------------------------------------------------------------------
