@@ -9,14 +9,15 @@ from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, Text, and_, case, cast, func, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from domain.hygiene import HARD, SENT
 from domain.months import Span, month_of, span_months, span_name, span_start, start_of
 from domain.stages import MQL, RANK, SGL, SQL, WON
 from projections.activities import activities
 from projections.answers import DAY, Answer, by_size, rfc3339
-from projections.columns import MISSING, Coded, Flags, Integers, read
+from projections.columns import MISSING, Coded, Columns, Flags, Integers, read
+from projections.effort import effort
 from projections.period import between, rows_between
 from projections.pipeline import observed_until, pipeline
 from projections.recycled import rate_answer
@@ -27,15 +28,6 @@ PARTIES: Final = ("first", "second", "third")
 
 OUTBOUND: Final = frozenset(("outbound",))
 """Channels by which we go to the lead; a sales generated lead is outbound by whatever channel."""
-
-EFFORT: Final = (
-    *("email.sent", "call.attempted", "call.completed", "sms.sent", "chat.messaged"),
-    *("meeting.booked", "meeting.moved", "meeting.held", "meeting.missed"),
-)
-"""What reps do for a lead. All that is about one call, meeting or message is one act."""
-
-EXISTING: Final = "expansion"
-"""The kind of cycle that is about a customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +125,42 @@ def read_leads(connection: Connection, outbound: Collection[str] = OUTBOUND) -> 
     ranks = rank[stage.codes] if len(rank) else np.empty(0, np.int64)
     reached = {name: with_any(entered["lead_no"][ranks >= RANK[name]]) for name in (MQL, SQL, WON)}
     wins = stage.codes == stage.code_of(WON)
-    won_after = np.full(len(numbers), MISSING)
-    if wins.any():
-        won_lead, won_at = entered["lead_no"][wins], entered["at"][wins]
-        place = np.searchsorted(won_lead, numbers).clip(max=len(won_lead) - 1)
-        hit = won_lead[place] == numbers
-        won_after[hit] = won_at[place[hit]] - captured[there][hit]
+    won_at = _at_of(numbers, entered["lead_no"][wins], entered["at"][wins])
+    won_after = np.where(won_at == MISSING, MISSING, won_at - captured[there])
     channel = coded("channel")
     ours = [channel.code_of(name) for name in outbound]
     goes_out = np.isin(channel.codes, [code for code in ours if code >= 0]) | with_any(
         entered["lead_no"][stage.codes == stage.code_of(SGL)]
     )
-    mails = read(
+    mails = _mails(connection)
+    source, campaign = coded("source"), coded("campaign")
+    leads = Leads(
+        captured[there],
+        coded("party"),
+        channel,
+        Coded(goes_out.astype(np.int32), ["inbound", "outbound"]),
+        (source.codes == source.code_of(None)) & (campaign.codes == campaign.code_of(None)),
+        reached,
+        won_after,
+        with_any(mails["lead_no"]),
+        with_any(mails["lead_no"][mails["hard"] == 1]),
+    )
+    return leads, int((~there).sum())
+
+
+def _at_of(numbers: Integers, lead_no: Integers, at: Integers) -> Integers:
+    """Return the instant of each lead of *numbers*; `MISSING` where *lead_no*, rising, has none."""
+    found = np.full(len(numbers), MISSING)
+    if len(lead_no):
+        place = np.searchsorted(lead_no, numbers).clip(max=len(lead_no) - 1)
+        hit = lead_no[place] == numbers
+        found[hit] = at[place[hit]]
+    return found
+
+
+def _mails(connection: Connection) -> Columns:
+    """Return the leads that mail was sent to, and whether any of it bounced for good."""
+    return read(
         connection,
         select(
             activities.c.lead_no,
@@ -159,19 +175,6 @@ def read_leads(connection: Connection, outbound: Collection[str] = OUTBOUND) -> 
         .group_by(activities.c.lead_no),
         set(),
     )
-    source, campaign = coded("source"), coded("campaign")
-    leads = Leads(
-        captured[there],
-        coded("party"),
-        channel,
-        Coded(goes_out.astype(np.int32), ["inbound", "outbound"]),
-        (source.codes == source.code_of(None)) & (campaign.codes == campaign.code_of(None)),
-        reached,
-        won_after,
-        with_any(mails["lead_no"]),
-        with_any(mails["lead_no"][mails["hard"] == 1]),
-    )
-    return leads, int((~there).sum())
 
 
 def _parts(
@@ -255,60 +258,3 @@ def _untagged_touches(connection: Connection, since: int | None, until: int | No
     whole, untagged, direct = connection.execute(query).one()
     told = rate_answer(int(untagged), int(whole))
     return {"touches": told.pop("leads"), "of": int(whole), "direct": int(direct), **told}
-
-
-def effort(
-    connection: Connection,
-    since: int | None = None,
-    until: int | None = None,
-    floor: Fraction | None = None,
-) -> Answer:
-    """Return how the acts of reps divide between new business and customers.
-
-    A customer is a lead in a cycle of kind expansion, or after the deal of its cycle. Acts about
-    one call, meeting or message are one.
-    """
-    of = activities.c
-    cycles = (
-        select(
-            stages.c.lead_no,
-            stages.c.cycle,
-            func.min(stages.c.cycle_kind).label("kind"),
-            func.min(case((stages.c.stage == WON, stages.c.entered_at_us))).label("won_at"),
-        )
-        .group_by(stages.c.lead_no, stages.c.cycle)
-        .subquery()
-    )
-    kind = case(
-        (of.at_us > cycles.c.won_at, EXISTING), else_=func.coalesce(cycles.c.kind, "new")
-    ).label("kind")
-    thing = func.coalesce(of.message, "#" + cast(of.n, Text))
-    acts = (
-        select(kind, of.lead_no, func.min(of.at_us).label("at"), thing.label("thing"))
-        .select_from(
-            activities.outerjoin(
-                cycles, and_(cycles.c.lead_no == of.lead_no, cycles.c.cycle == of.cycle)
-            )
-        )
-        .where(of.actor == "rep", of.type.in_(EFFORT))
-        .group_by(kind, of.lead_no, thing)
-        .subquery()
-    )
-    query = (
-        select(acts.c.kind, func.count())
-        .where(*between(acts.c.at, since, until))
-        .group_by(acts.c.kind)
-    )
-    counts = {str(name): int(count) for name, count in connection.execute(query)}
-    whole = sum(counts.values())
-    new = whole - counts.get(EXISTING, 0)
-    share = Fraction(new, whole) if whole else None
-    return {
-        "acts": whole,
-        "new": new,
-        "existing": whole - new,
-        "new_share": None if share is None else float(share),
-        "kinds": [{"value": name, "acts": counts[name]} for name in by_size(counts)],
-        "floor": None if floor is None else float(floor),
-        "below_floor": None if floor is None or share is None else share < floor,
-    }

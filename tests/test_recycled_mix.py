@@ -16,13 +16,14 @@ from domain.recycling import Recycling, recyclings
 from domain.stages import MQL, OPPORTUNITY, RANK, SQL, WON
 from leadflow.policies import load_policy
 from projections.activities import activities
+from projections.effort import EFFORT, effort
 from projections.hygiene import hygiene
 from projections.pipeline import UnknownDimension, pipeline
 from projections.recycled import outcomes, recycled
 from projections.runner import Runner
 from projections.sales_forecast import Months, forecast
 from projections.schema import read_models
-from projections.source_mix import EFFORT, effort, read_leads, source_mix
+from projections.source_mix import read_leads, source_mix
 from projections.stages import stages
 from projections.velocity import velocity
 from projections.win_rate import win_rate
