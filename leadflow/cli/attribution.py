@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -25,6 +25,7 @@ from leadflow.cli.reading import misuse, read_models, value_text
 
 if TYPE_CHECKING:
     from leadflow.paths import Layout
+    from projections.attribution import Scope
     from projections.attribution_models import Asked
 
 
@@ -154,38 +155,28 @@ def attribution(
         raise typer.BadParameter("--models and --bootstrap go with --compare")
     if plot is not None and len(kinds) > 1:
         raise typer.BadParameter("--plot draws one conversion: name one in --conversion")
-    asked = Asked("auto" if order == "auto" else int(order), half_life)
-    names = None if models is None else [name.strip() for name in models.split(",")]
+    wanted = _Wanted(
+        model,
+        Asked("auto" if order == "auto" else int(order), half_life),
+        compare,
+        None if models is None else [name.strip() for name in models.split(",")],
+        bootstrap or 0,
+    )
+    transforms = tuple(transform or ())
     if paths is not None:
         _refuse_of_paths(ctx)
         with _reading(paths, separator, delimiter) as (layout, tell), misuse():
-            found = [
-                _of_paths(paths, model, names, asked, bootstrap, compare, transform, layout, tell)
-            ]
+            found = [_of_paths(paths, wanted, transforms, layout, tell)]
     else:
         if (separator, delimiter) != (">", ","):
             raise typer.BadParameter("--separator and --delimiter go with --paths")
         from domain.journey import COLLAPSE_GAP, LOOKBACK
-        from projections.attribution import COMPARED, Scope, checked
-        from projections.attribution import attribution as attribution_of
-        from projections.attribution import compare as compare_of
-        from projections.attribution_models import check
+        from projections.attribution import Scope
 
         back = LOOKBACK if lookback is None else lookback
         gap = COLLAPSE_GAP if collapse is None else collapse
-        scopes = [Scope(kind, by, back, gap, tuple(transform or ())) for kind in kinds]
-        found = []
-        with misuse():  # what makes no sense needs no database to be refused
-            for scope in scopes:
-                scope.check()
-            checked(names or COMPARED, asked) if compare else check(model, asked)
-        with read_models(ctx, as_of, known_at) as (_, connection):
-            for scope in scopes:
-                if compare:
-                    each = compare_of(connection, names or COMPARED, scope, asked, bootstrap or 0)
-                else:
-                    each = attribution_of(connection, model, scope, asked)
-                found.append(each)
+        scopes = [Scope(kind, by, back, gap, transforms) for kind in kinds]
+        found = _of_store(ctx, wanted, scopes, as_of, known_at)
     document: dict[str, Any] = found[0] if len(found) == 1 else {"documents": found}
 
     def show(console: Console) -> None:
@@ -201,7 +192,46 @@ def attribution(
         draw(charts.attribution, document, plot)
 
 
-_OF_STORE = {
+class _Wanted(NamedTuple):
+    """What is asked of the journeys, wherever they come from."""
+
+    model: str
+    asked: "Asked"
+    compare: bool
+    models: Sequence[str] | None
+    """Those to compare; None: the usual."""
+    rounds: int
+    """How often a bootstrap draws."""
+
+
+def _of_store(
+    ctx: typer.Context,
+    wanted: _Wanted,
+    scopes: "Sequence[Scope]",
+    as_of: int | None,
+    known_at: int | None,
+) -> list[dict[str, Any]]:
+    """Return the answer for each of *scopes*."""
+    from projections.attribution import COMPARED, attribution, checked, compare
+    from projections.attribution_models import check
+
+    names = wanted.models or COMPARED
+    with misuse():  # what makes no sense needs no database to be refused
+        for scope in scopes:
+            scope.check()
+        if wanted.compare:
+            checked(names, wanted.asked)
+        else:
+            check(wanted.model, wanted.asked)
+    with read_models(ctx, as_of, known_at) as (_, connection):
+        if wanted.compare:
+            return [
+                compare(connection, names, scope, wanted.asked, wanted.rounds) for scope in scopes
+            ]
+        return [attribution(connection, wanted.model, scope, wanted.asked) for scope in scopes]
+
+
+_SAYS_NOTHING_OF_PATHS = {
     "conversion": "--conversion",
     "by": "--by",
     "lookback": "--lookback",
@@ -214,7 +244,7 @@ _OF_STORE = {
 
 
 def _refuse_of_paths(ctx: typer.Context) -> None:
-    for name, option in _OF_STORE.items():
+    for name, option in _SAYS_NOTHING_OF_PATHS.items():
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"{option} says nothing of --paths: leave it out")
@@ -238,23 +268,19 @@ def _reading(
 
 def _of_paths(
     file: Path,
-    model: str,
-    names: Sequence[str] | None,
-    asked: "Asked",
-    rounds: int | None,
-    compare: bool,
-    transform: Sequence[str] | None,
+    wanted: _Wanted,
+    transforms: tuple[str, ...],
     layout: "Layout",
     tell: Callable[[int], None],
 ) -> dict[str, Any]:
     from leadflow.paths import COMPARED, attribution_of_paths, comparison_of_paths
 
-    chosen = tuple(transform or ())
-    if compare:
+    if wanted.compare:
+        names = wanted.models or COMPARED
         return comparison_of_paths(
-            file, names or COMPARED, asked, rounds or 0, chosen, layout, tell
+            file, names, wanted.asked, wanted.rounds, transforms, layout, tell
         )
-    return attribution_of_paths(file, model, asked, chosen, layout, tell)
+    return attribution_of_paths(file, wanted.model, wanted.asked, transforms, layout, tell)
 
 
 def show_attribution(console: Console, document: dict[str, Any], by: str) -> None:
