@@ -58,21 +58,8 @@ def ab_test(
     for name in guardrails:
         if name not in GUARDRAILS:
             raise ValueError(f"{name!r} is no guardrail; there are {', '.join(GUARDRAILS)}")
-    reached = {} if stage is None else _reached(connection, stage)
-    leads: list[_Lead] = []
-    without_variant = 0
-    for lead_no, mails in _mails(connection, campaign, message):
-        found = subject(mails, campaign=campaign, message=message)
-        if found is None:
-            without_variant += any(mail.type in SENDING for mail in mails)
-            continue
-        later = any(at > found.assigned_at for at in reached.get(lead_no, ()))
-        leads.append(_Lead(found, later))
-    names = sorted({lead.subject.variant for lead in leads})
-    if control is not None and control not in names:
-        raise ValueError(f"nobody was sent {control!r}; there are {', '.join(names) or 'none'}")
-    if control is not None:
-        names.sort(key=lambda name: name != control)
+    leads, without_variant = _leads(connection, campaign, message, stage)
+    names = _variants(leads, control)
     if split is not None and set(split) != set(names):
         raise ValueError(
             f"the split must name every variant once: {', '.join(names) or 'there are none'}"
@@ -121,6 +108,16 @@ def _stage_of(metric: str) -> str | None:
             f"{metric!r} is no metric; there are {', '.join(METRICS)} and converted:STAGE"
         )
     return None
+
+
+def _variants(leads: Sequence[_Lead], control: str | None) -> list[str]:
+    """Return the variants by name, the *control* first; raise ValueError where there is no such."""
+    names = sorted({lead.subject.variant for lead in leads})
+    if control is None:
+        return names
+    if control not in names:
+        raise ValueError(f"nobody was sent {control!r}; there are {', '.join(names) or 'none'}")
+    return sorted(names, key=lambda name: name != control)
 
 
 def _base(metric: str) -> str:
@@ -221,6 +218,26 @@ def _ends(interval: tuple[Any, Any]) -> list[float]:
 
 
 # --- what is in the tables ----------------------------------------------------------------------
+
+
+def _leads(
+    connection: Connection, campaign: str | None, message: str | None, stage: str | None
+) -> tuple[list[_Lead], int]:
+    """Return the leads in the test, and how many were sent a mail that tells no variant.
+
+    A lead has converted that reached *stage* after it was sent its variant; None: nobody has.
+    """
+    reached = {} if stage is None else _reached(connection, stage)
+    leads: list[_Lead] = []
+    without_variant = 0
+    for lead_no, mails in _mails(connection, campaign, message):
+        found = subject(mails, campaign=campaign, message=message)
+        if found is None:
+            without_variant += any(mail.type in SENDING for mail in mails)
+            continue
+        later = any(at > found.assigned_at for at in reached.get(lead_no, ()))
+        leads.append(_Lead(found, later))
+    return leads, without_variant
 
 
 def _mails(

@@ -19,7 +19,7 @@ from leadflow.cli.frame import (
     table,
     to_option,
 )
-from leadflow.cli.funnel import Mode, Steps, Unit, between
+from leadflow.cli.funnel import Mode, Steps, Unit, brief_interval
 from leadflow.cli.reading import By, read_models, value_text
 from leadflow.instants import duration_text
 
@@ -98,7 +98,7 @@ def _cohorts(console: Console, document: dict[str, Any]) -> None:
         cells: list[Any] = [cohort["cohort"], "" if cohort["mature"] else "immature"]
         cells.append(first["leads"])
         for n, step in enumerate(others):
-            told = f"{percent(step['rate_from_first'])} ({between(step['interval_from_first'])})"
+            told = f"{percent(step['rate_from_first'])} ({brief_interval(step['interval_from_first'])})"
             cells.append(told if first["leads"] else "-")
             if cohort["period"] is not None:
                 of = cohort["period"][n]

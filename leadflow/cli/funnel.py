@@ -179,7 +179,7 @@ def funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
             "█" * round(20 * step["leads"] / most) if most else "",
             percent(step["rate_from_first"]),
             percent(step["rate_from_previous"]),
-            between(step["interval_from_previous"]) if n else "",
+            brief_interval(step["interval_from_previous"]) if n else "",
             duration_text(step["median_seconds_from_first"]),
             duration_text(step["median_seconds_from_previous"]) if n else "",
             duration_text(step["p90_seconds_from_previous"]) if n else "",
@@ -200,6 +200,6 @@ def funnel_table(title: str, steps: list[dict[str, Any]]) -> Any:
     return table(title, columns, rows)
 
 
-def between(interval: list[float] | None) -> str:
-    """Return an interval of a rate in percent."""
+def brief_interval(interval: list[float] | None) -> str:
+    """Return an interval of a rate in whole percent: 28-34."""
     return "-" if interval is None else f"{interval[0] * 100:.0f}-{interval[1] * 100:.0f}"
