@@ -5,7 +5,6 @@ without a file there are no goals. Everything that is wrong with a file is named
 value and the mend.
 """
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from consumers.money import digits_of
 from domain.attribution import MODELS
 from leadflow.importer.mapping_rules import closest
 from leadflow.kpis import DOCUMENTS, KPIS, Actual, Kpi, Reckoning, Scope
-from leadflow.toml_lines import key_lines, line_of
+from leadflow.toml_lines import key_lines, line_of, line_of_error
 from projections.answers import Answer, decimal, rfc3339
 from projections.costs import price
 from projections.economics import Terms
@@ -196,8 +195,7 @@ def load_targets(path: Path) -> TargetSet:
         problem = TargetProblem(line, "", None, "is not UTF-8", "save it as UTF-8")
         raise TargetsInvalid(path, [problem]) from None
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"line (\d+)", str(error))
-        line = int(found[1]) if found else text.count("\n") + 1
+        line = line_of_error(error, text)
         problem = TargetProblem(line, "", None, str(error), "correct the TOML")
         raise TargetsInvalid(path, [problem]) from None
     lines = key_lines(text)

@@ -1,6 +1,7 @@
 """Where a key stands in a TOML text, so that an error can name the line.
 
-tomllib tells the line of a syntax error, but not of a key that is well written and wrong.
+tomllib tells the line of a syntax error, in its words, but not of a key that is well written and
+wrong.
 """
 
 import re
@@ -43,6 +44,12 @@ def line_of(lines: dict[str, int], path: Sequence[str | int]) -> int | None:
             return line
         parts.pop()
     return None
+
+
+def line_of_error(error: tomllib.TOMLDecodeError, text: str) -> int:
+    """Return the 1-based line of *text* that *error* names; the last where it is the end."""
+    found = re.search(r"\(at line (\d+)", str(error))
+    return int(found[1]) if found else text.count("\n") + 1
 
 
 def _names(key: str) -> list[str]:

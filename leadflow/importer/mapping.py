@@ -5,7 +5,6 @@ here and named with file, line, key, value and the mend; `leadflow.importer` add
 told beside a CSV file: a column that the file does not have.
 """
 
-import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from leadflow.importer.mapping_rules import (
     MapProblem,
     closest,
 )
-from leadflow.toml_lines import key_lines, line_of
+from leadflow.toml_lines import key_lines, line_of, line_of_error
 
 __all__ = ["MapError", "MapProblem", "Mapping", "load_mapping"]
 
@@ -59,8 +58,7 @@ def load_mapping(path: Path) -> Mapping:
         problems = [MapProblem((), None, byte, "save the map as UTF-8")]
         raise MapError(path, {"": line}, problems) from None
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"\(at (?:line (\d+)|end)", str(error))
-        line = int(found[1]) if found and found[1] else text.count("\n") + 1
+        line = line_of_error(error, text)
         problems = [MapProblem((), None, str(error), "correct the TOML")]
         raise MapError(path, {"": line}, problems) from None
     lines = key_lines(text)
