@@ -201,3 +201,18 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
+
+
+def tell_retries() -> None:
+    """Log in plain words what a job waits for, each time before it tries again."""
+    from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+
+    def told(details: RetryDetails) -> None:
+        _log.info(
+            "retry.waits",
+            cause=str(details.caused_by),
+            seconds=round(details.wait_for, 3),
+            waited_seconds=round(details.waited_so_far, 3),
+        )
+
+    set_on_retry_hooks([told])

@@ -23,6 +23,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    case,
     func,
     insert,
     inspect,
@@ -123,6 +124,19 @@ class Build:
         with self.engine.connect() as connection:
             return _standing(connection, self._tables)
 
+    def settle(self) -> None:
+        """Say that the set is filled up to the position of the build. Raises Superseded."""
+        table = table_of(checkpoints, self.engine.dialect, NEW)
+        at = table.c.position
+        with self.engine.begin() as connection:
+            settled = connection.execute(
+                update(table)
+                .where(table.c.name == SET, table.c.build == self.name)
+                .values(position=case((at < self.position, self.position), else_=at))
+            ).rowcount
+        if not settled:
+            raise Superseded(SUPERSEDED)
+
     def reserve(self, count: int) -> int:
         """Return the first of *count* numbers of leads that nobody else will use.
 
@@ -173,7 +187,13 @@ SUPERSEDED: Final = (
 
 
 def begin(
-    engine: Engine, position: int, parts: int, merged: Mapping[str, str], now_us: int, policy: str
+    connection: Connection,
+    engine: Engine,
+    position: int,
+    parts: int,
+    merged: Mapping[str, str],
+    now_us: int,
+    policy: str,
 ) -> Build:
     """Write down what is to be filled in the new set, which is empty."""
     name = uuid4().hex
@@ -185,26 +205,22 @@ def begin(
         for stream in family
     }
     total = parts + -(-len(roots) // _STREAMS_A_PART)
-    with engine.begin() as connection:
-        for table in tables.values():
-            table.create(connection)
+    for table in tables.values():
+        table.create(connection)
+    connection.execute(
+        insert(tables[builds.name]), {"position": position, "parts": parts, "started_us": now_us}
+    )
+    connection.execute(insert(tables[build_parts.name]), [{"part": part} for part in range(total)])
+    for some in _some(roots.items()):
         connection.execute(
-            insert(tables[builds.name]),
-            {"position": position, "parts": parts, "started_us": now_us},
+            insert(tables[build_streams.name]),
+            [{"stream": stream, "root": root} for stream, root in some],
         )
-        connection.execute(
-            insert(tables[build_parts.name]), [{"part": part} for part in range(total)]
-        )
-        for some in _some(roots.items()):
-            connection.execute(
-                insert(tables[build_streams.name]),
-                [{"stream": stream, "root": root} for stream, root in some],
-            )
-        _rename(connection, engine, name, policy)
+    _rename(connection, engine, name, policy)
     return Build(engine, name, position, parts)
 
 
-def resume(engine: Engine, version: str, policy: str) -> Build | None:
+def resume(connection: Connection, engine: Engine, version: str, policy: str) -> Build | None:
     """Return the build that was begun, by a name of its own from now on; None without one.
 
     None as well where another *version* of the read models or another *policy* was to be filled.
@@ -212,18 +228,16 @@ def resume(engine: Engine, version: str, policy: str) -> Build | None:
     tables = _tables(engine)
     name = uuid4().hex
     checkpoint = table_of(checkpoints, engine.dialect, NEW)
-    with engine.begin() as connection:
-        if not exists(connection):
-            return None
-        found = connection.execute(
-            select(checkpoint.c.version, checkpoint.c.policy).where(checkpoint.c.name == SET)
-        ).one()
-        if tuple(found) != (version, policy):
-            return None
-    with engine.begin() as connection:
-        _rename(connection, engine, name, policy)
-        of_build = tables[builds.name].c
-        position, parts = connection.execute(select(of_build.position, of_build.parts)).one()
+    if not exists(connection):
+        return None
+    found = connection.execute(
+        select(checkpoint.c.version, checkpoint.c.policy).where(checkpoint.c.name == SET)
+    ).one()
+    if tuple(found) != (version, policy):
+        return None
+    _rename(connection, engine, name, policy)
+    of_build = tables[builds.name].c
+    position, parts = connection.execute(select(of_build.position, of_build.parts)).one()
     return Build(engine, name, position, parts)
 
 

@@ -21,6 +21,7 @@ from typing import Final
 
 import stamina
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from domain.book import Rules
 from projections import builds
@@ -32,7 +33,16 @@ from projections.history import History
 from projections.naming import LIVE, NEW, OLD
 from projections.runner import Runner, policy_before
 from projections.schema import read_models
-from projections.setup import VERSION, Behind, Busy, checkpoint_of, create, drop, switch
+from projections.setup import (
+    VERSION,
+    Behind,
+    Busy,
+    alone,
+    checkpoint_of,
+    drop,
+    make_anew,
+    switch,
+)
 from projections.writer import Checkpoint, Superseded, writer
 
 Progress = Callable[[int], None]
@@ -50,6 +60,8 @@ FIRST_FILL: Final = 60_000
 Caught up in the order of the log, a lead is read again for every batch that brings a fact of it.
 """
 
+_NO_RIGHT: Final = "42501"
+
 _MEETINGS: Final = 3
 """How often to look for both sets at one position before the live one is held still."""
 
@@ -59,6 +71,10 @@ Step = Callable[[str], None]
 
 class NothingToResume(Exception):
     """There is no build to go on with, or one of another version or policy."""
+
+
+class RightMissing(Exception):
+    """The role may not make the schema of a new set; the message says how to give it the right."""
 
 
 class NoOldSet(Exception):
@@ -139,24 +155,52 @@ def first_fill(
     history: History,
     rules: Callable[[], Rules],
     on_progress: Progress | None = None,
+    on_step: Step | None = None,
+    *,
     part: int = PART,
+    patience: float = 10.0,
 ) -> None:
     """Fill read models that hold nothing yet, lead by lead; harmless when they hold something.
 
     It is a rebuild with nothing to compare, and goes on where it, or a rebuild, was ended.
 
-    Raises Superseded where another fill or rebuild has taken over.
+    Raises Superseded where another fill or rebuild has taken over, RightMissing, and Busy where
+    somebody holds on to the empty set for longer than *patience*, seconds; what was filled is
+    dropped then, and the log is the other way.
     """
     models = read_models(engine)
     live = writer(models).checkpoint()
     if live is None or live.position:
         return
-    filling = _Rebuild(models, history, rules, _untold)
+    filling = _Rebuild(models, history, rules, on_step or _untold)
     build, in_force = filling.begin(part, resume=None)
-    with _taken_over(models, build):
-        filling.fill(build, in_force, on_progress or _untold, 1, None)
-        filling.switch(build, filling.runner(NEW))
-        drop(models, OLD)
+    try:
+        with _taken_over(models, build):
+            filling.fill(build, in_force, on_progress or _untold, 1, None)
+            filling.switch(build, filling.runner(NEW, build.name), patience)
+            drop(models, OLD)
+    except Busy:
+        drop(models, NEW)
+        raise
+
+
+def await_fill(engine: Engine, look: Callable[[], None], patience: float = 30.0) -> bool:
+    """Wait while another process fills what holds nothing yet; return whether it was done.
+
+    *look* is called twice a second. False where the other has done nothing for *patience*, seconds.
+    """
+    seen, since = None, time.monotonic()
+    while True:
+        found = sets(engine)
+        if found.live is not None and found.live.position:
+            return True
+        standing = None if found.build is None else (found.build.started_us, found.build.last_us)
+        if standing != seen:
+            seen, since = standing, time.monotonic()
+        elif time.monotonic() - since > patience:
+            return False
+        look()
+        time.sleep(0.5)
 
 
 def _untold(_what: object) -> None:
@@ -225,7 +269,7 @@ class _Rebuild:
         before = build.standing()
         filled = self.fill(build, in_force, on_progress, workers, open_history)
         self.on_step("catch up")
-        runner = self.runner(NEW)
+        runner = self.runner(NEW, build.name)
         # no further than the live set: they are compared where it stands
         live = writer(self.engine).checkpoint()
         compared, at = None, None
@@ -264,20 +308,32 @@ class _Rebuild:
         position = self.history.head()
         in_force = self.rules()
         policy = policy_before(in_force)
-        if resume is not False:
-            build = builds.resume(self.engine, VERSION, policy)
-            if build is not None:
-                return build, in_force
-            if resume:
-                raise NothingToResume(
-                    "there is no build to go on with that was begun by this version of leadflow"
-                    " under this policy: leave --resume out, and a new one begins"
-                )
-        merged = self.history.merged()
-        drop(self.engine, NEW)
-        create(self.engine, NEW)
         parts = min(max(-(-position // part), 1), MOST_PARTS)
-        return builds.begin(self.engine, position, parts, merged, _now(), policy), in_force
+        merged = self.history.merged()
+        try:
+            # nobody sees a set that is half made, nor takes it for one that can be gone on with
+            with alone(self.engine) as connection:
+                if resume is not False:
+                    build = builds.resume(connection, self.engine, VERSION, policy)
+                    if build is not None:
+                        return build, in_force
+                    if resume:
+                        raise NothingToResume(
+                            "there is no build to go on with that was begun by this version of"
+                            " leadflow under this policy: leave --resume out, and a new one begins"
+                        )
+                make_anew(connection, NEW)
+                build = builds.begin(
+                    connection, self.engine, position, parts, merged, _now(), policy
+                )
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == _NO_RIGHT:
+                raise RightMissing(
+                    f"a new set of read models is a schema of its own: {error.orig}; as its owner,"
+                    " GRANT CREATE ON DATABASE name TO role"
+                ) from error
+            raise
+        return build, in_force
 
     def fill(
         self,
@@ -295,29 +351,14 @@ class _Rebuild:
             events += more
             on_progress(events)
         filled = build.standing()
-        self._settle(build, in_force)
+        build.settle()
         return filled
 
-    def _settle(self, build: Build, in_force: Rules) -> None:
-        """Say how far the new set is, once it is filled."""
-        new = writer(self.engine, NEW)
-        found = new.checkpoint()
-        if found is None or found.build != build.name:
-            raise Superseded(SUPERSEDED)
-        if found.position < build.position:
-            new.set_checkpoint(
-                Checkpoint(
-                    build.position,
-                    VERSION,
-                    found.next_lead_no,
-                    build.name,
-                    policy_before(in_force),
-                )
-            )
-
-    def runner(self, which: str) -> Runner:
-        """Return what keeps a set up with the log."""
-        return Runner(self.engine, self.history, self.rules(), reread=self.rules, which=which)
+    def runner(self, which: str, build: str | None = None) -> Runner:
+        """Return what keeps a set up with the log; that of a *build* alone, if one is named."""
+        return Runner(
+            self.engine, self.history, self.rules(), reread=self.rules, which=which, build=build
+        )
 
     def _why_different(self, live: Checkpoint | None, in_force: Rules) -> tuple[list[str], bool]:
         """Return what explains other rows than the live ones, and whether that holds for all.
@@ -366,24 +407,43 @@ class _Rebuild:
                         return compare(connection, newer, names), at.position
         raise Superseded("the live set was put back while it was compared: rebuild again")
 
-    def switch(self, build: Build, runner: Runner) -> Checkpoint:
-        """Make the new set live, as soon as it is as far as the live one and nobody is in there."""
+    def switch(self, build: Build, runner: Runner, patience: float | None = None) -> Checkpoint:
+        """Make the new set live, as soon as it is as far as the live one and nobody is in there.
+
+        Raises Behind and Busy where that takes longer than *patience*, seconds.
+        """
         self.on_step("catch up")
         runner.catch_up()
-        self.on_step("switch")
         drop(self.engine, OLD)
-        for attempt in stamina.retry_context(
-            on=(Behind, Busy),
-            attempts=None,
-            timeout=None,
-            wait_initial=0.05,
-            wait_max=2.0,
-            wait_jitter=0.2,
-        ):
-            with attempt:
+        return _switched(
+            self.engine, NEW, OLD, runner, build.name, lambda: self.on_step("switch"), patience
+        )
+
+
+def _switched(
+    engine: Engine,
+    becomes_live: str,
+    live_becomes: str,
+    runner: Runner | None,
+    build: str | None,
+    look: Callable[[], None],
+    patience: float | None = None,
+) -> Checkpoint:
+    """Switch as soon as it can be done; *runner* brings the set to where the live one is."""
+    for attempt in stamina.retry_context(
+        on=(Behind, Busy),
+        attempts=None,
+        timeout=patience,
+        wait_initial=0.05,
+        wait_max=2.0,
+        wait_jitter=0.2,
+    ):
+        with attempt:
+            look()
+            if runner is not None:
                 runner.catch_up()
-                return switch(self.engine, live_becomes=OLD, becomes_live=NEW, build=build.name)
-        raise AssertionError("it is tried until it is done")
+            return switch(engine, live_becomes=live_becomes, becomes_live=becomes_live, build=build)
+    raise AssertionError("it is tried until it is done, or raises")
 
 
 def _now() -> int:
@@ -400,6 +460,8 @@ class Sets:
     build: Standing | None
 
 
+# a set may be dropped between the look for it and the look into it
+@stamina.retry(on=DBAPIError, attempts=5, wait_initial=0.05, wait_max=0.5)
 def sets(engine: Engine) -> Sets:
     """Return how far every set is."""
     engine = read_models(engine)
@@ -420,12 +482,9 @@ def roll_back(
     found = writer(engine, OLD).checkpoint()
     if found is None:
         raise NoOldSet("there is no set to go back to: --keep-old keeps the one that was live")
+    runner, build = None, None
     if history is not None and rules is not None and found.version == VERSION:
-        Runner(engine, history, rules(), reread=rules, which=OLD).catch_up()
+        build = found.build
+        runner = Runner(engine, history, rules(), reread=rules, which=OLD, build=build)
     drop(engine, NEW)
-    for attempt in stamina.retry_context(
-        on=Busy, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0, wait_jitter=0.2
-    ):
-        with attempt:
-            return switch(engine, live_becomes=NEW, becomes_live=OLD)
-    raise AssertionError("it is tried until it is done")
+    return _switched(engine, OLD, NEW, runner, build, lambda: None)

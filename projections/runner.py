@@ -13,7 +13,7 @@ from projections.naming import LIVE
 from projections.pause import no_cycles
 from projections.schema import read_models
 from projections.setup import VERSION, create
-from projections.writer import Checkpoint, Moved, writer
+from projections.writer import Checkpoint, Moved, Superseded, writer
 
 if TYPE_CHECKING:
     # a rebuild catches up by a runner of its own
@@ -51,14 +51,16 @@ class Runner:
         *,
         reread: Callable[[], Rules] | None = None,
         which: str = LIVE,
+        build: str | None = None,
     ) -> None:
-        """Keep the set *which*: the live one, or the one that is to take its place."""
+        """Keep the set *which*: the live one, or another, which has to be that *build* if named."""
         self.engine = read_models(engine)
         self.history = history
         self._rules = rules
         self._reread = reread
         self._writer = writer(self.engine, which)
         self._which = which
+        self._build = build
         self._memory = Memory(MEMORY)
         self._checkpoint: Checkpoint | None = None
         """The one that the views in memory belong to."""
@@ -91,6 +93,8 @@ class Runner:
         found = self._writer.checkpoint()
         if found is None:
             raise NotReady("there are no read models yet: create them first")
+        if self._build is not None and found.build != self._build:
+            raise Superseded("another rebuild has taken over the set that was to be caught up")
         if found.version != VERSION:
             raise NotReady(
                 f"the read models are of version {found.version}, this leadflow makes {VERSION}:"

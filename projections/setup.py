@@ -1,6 +1,7 @@
 """Makes, drops and switches sets of read models."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import uuid4
 
@@ -65,38 +66,68 @@ def create(engine: Engine, which: str = LIVE) -> None:
             _lock(connection)
             connection.execute(CreateSchema(schema, if_not_exists=True))
         made = table_of(checkpoints, dialect, which)
+        if schema is None and not inspect(connection).has_table(made.name):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         if inspect(connection).has_table(made.name, schema=schema):
             found = checkpoint_of(connection, which)
             if which == LIVE and found is not None and found.version == VERSION:
                 renew(connection)
             return
-        tables_of(dialect, which).create_all(connection)
-        for table, rows in (
-            (currencies, list(_currencies())),
-            (stage_order, list(_stages())),
-            (checkpoints, [{"name": SET, **asdict(Checkpoint(0, VERSION, 1, uuid4().hex))}]),
-        ):
-            connection.execute(insert(table_of(table, dialect, which)), rows)
-        create_views(connection, which)
-        fill_dictionary(connection, which)
-        if schema is not None and which == LIVE:
-            grant_roles(connection, schema)
+        _make(connection, which)
+
+
+def _make(connection: Connection, which: str) -> None:
+    dialect = connection.dialect
+    tables_of(dialect, which).create_all(connection)
+    for table, rows in (
+        (currencies, list(_currencies())),
+        (stage_order, list(_stages())),
+        (checkpoints, [{"name": SET, **asdict(Checkpoint(0, VERSION, 1, uuid4().hex))}]),
+    ):
+        connection.execute(insert(table_of(table, dialect, which)), rows)
+    create_views(connection, which)
+    fill_dictionary(connection, which)
+    schema = schema_of(dialect, which)
+    if schema is not None and which == LIVE:
+        grant_roles(connection, schema)
+
+
+@contextmanager
+def alone(engine: Engine) -> Generator[Connection]:
+    """Yield a connection in a transaction while nobody else makes, drops or switches sets."""
+    with engine.begin() as connection:
+        if is_postgresql(engine.dialect):
+            _lock(connection)
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+def make_anew(connection: Connection, which: str) -> None:
+    """Drop a set that is not live, and create it empty, in the transaction of `alone`."""
+    _drop(connection, which)
+    schema = schema_of(connection.dialect, which)
+    if schema is not None:
+        connection.execute(CreateSchema(schema))
+    _make(connection, which)
 
 
 def drop(engine: Engine, which: str) -> None:
     """Drop a set that is not live; harmless when there is none."""
+    with alone(engine) as connection:
+        _drop(connection, which)
+
+
+def _drop(connection: Connection, which: str) -> None:
     if which == LIVE:
         raise ValueError("the live set is switched, not dropped")
-    with engine.begin() as connection:
-        schema = schema_of(engine.dialect, which)
-        if schema is not None:
-            _lock(connection)
-            connection.execute(DropSchema(schema, cascade=True, if_exists=True))
-        else:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            if which == NEW:
-                forget(connection)
-            tables_of(engine.dialect, which).drop_all(connection)
+    schema = schema_of(connection.dialect, which)
+    if schema is not None:
+        connection.execute(DropSchema(schema, cascade=True, if_exists=True))
+        return
+    if which == NEW:
+        forget(connection)
+    tables_of(connection.dialect, which).drop_all(connection)
 
 
 class Behind(Exception):

@@ -78,7 +78,7 @@ class Writer(ABC):
         """
 
     def set_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Put the checkpoint of a set that is not live yet."""
+        """Put the checkpoint of a set that nobody else knows of."""
         table = self.tables[checkpoints.name]
         with self.engine.begin() as connection:
             connection.execute(

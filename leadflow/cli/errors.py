@@ -31,7 +31,7 @@ EXPECTED: Final = {
     "leadflow.store.codec": ("UnknownTopic",),
     "leadflow.targets": ("TargetsInvalid",),
     "projections.grants": ("RolesRefused",),
-    "projections.rebuild": ("NoOldSet", "NothingToResume"),
+    "projections.rebuild": ("NoOldSet", "NothingToResume", "RightMissing"),
     "projections.runner": ("NotReady",),
     "projections.workers": ("WorkerFailed",),
     "projections.writer": ("Superseded",),

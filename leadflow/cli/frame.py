@@ -57,7 +57,7 @@ class Session:
         """
         settings = settings or self.settings
         self.log(settings, runs_on=runs_on)
-        from leadflow.app import App, settle_memory
+        from leadflow.app import App, settle_memory, tell_retries
 
         with App(settings) as app:
             if makes:
@@ -66,6 +66,7 @@ class Session:
                 app.require()
             if runs_on:
                 settle_memory()
+                tell_retries()
             yield app
 
     def log(self, settings: "Settings", *, runs_on: bool = False) -> None:

@@ -51,6 +51,8 @@ class Progress:
         if what is not None and what != self._what:
             self._what, self._started, self._start = what, now, done
         rate = int((done - self._start) / max(now - self._started, 0.001))
+        if self._total is not None and done > self._total:
+            self._total = done  # more came meanwhile
         of = f" of {self._total:,}" if self._total else ""
         words = f"{done:,}{of} {self._unit}, {rate:,}/s"
         if self._bar is not None:

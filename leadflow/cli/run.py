@@ -148,7 +148,7 @@ def project(
             f"{document['events']:,} events projected, {document['lag']:,} to come"
             f" ({document['seconds']:.1f} s)"
         )
-        console.print("Next: leadflow pipeline", style="dim")
+        console.print(f"Next: leadflow {'project' if document['lag'] else 'pipeline'}", style="dim")
 
     answer(document, as_json, show)
 
@@ -167,27 +167,42 @@ def catch_up(app: "App", stop: threading.Event) -> int:
         return 0
     with Progress("project", head, "events", before) as progress:
 
-        def told(position: int, _head: int) -> None:
+        def told(position: int, _head: int = 0) -> None:
             progress.reach(position)
             if stop.is_set():
                 raise _Enough
 
         with suppress(_Enough):
             if not before and head >= FIRST_FILL:
-                _first_fill(app, lambda events: told(events, head))
+                _first_fill(app, told)
             app.runner.catch_up(batch=app.settings.projection_batch_size, on_progress=told)
     return app.runner.checkpoint() - before
 
 
 def _first_fill(app: "App", told: Callable[[int], None]) -> None:
     """Fill read models that hold nothing yet by lead, which is faster than by the log."""
-    from projections.rebuild import first_fill
+    from projections.rebuild import RightMissing, await_fill, first_fill
+    from projections.setup import Busy
     from projections.writer import Superseded
 
+    filled = 0
+
+    def reach(events: int) -> None:
+        nonlocal filled
+        filled = events
+        told(events)
+
     try:
-        first_fill(app.engine, app.store, lambda: app.rules, told)
+        first_fill(app.engine, app.store, lambda: app.rules, reach, lambda _: told(filled))
     except Superseded:
-        note("another process fills the read models; this one goes on by the log")
+        note("another process fills the read models: waiting for it")
+        if not await_fill(app.engine, lambda: told(filled)):
+            note("it does not go on; this one goes on by the log")
+    except (Busy, RightMissing) as error:
+        note(f"not filled by lead ({error}); going on by the log, which is slower")
+    except _Enough:
+        note("stopped; what is filled stays: `leadflow project` goes on with it")
+        raise
 
 
 def up(

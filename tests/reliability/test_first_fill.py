@@ -1,15 +1,20 @@
 """Read models that hold nothing yet are filled by lead: the same rows as by the log, and sooner."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from domain.policy import Policy
 from leadflow.policies import load_policy
-from projections.rebuild import Progress, first_fill, sets
+from projections.rebuild import Progress, RightMissing, await_fill, first_fill, sets
 from projections.runner import Runner
+from projections.schema import SCHEMA
+from projections.setup import Busy
+from projections.writer import Superseded
 from tests.command_line import command_line, event
 from tests.projections_kit import DAY, HOUR, Log, fact, person, read_model_database
 
@@ -57,7 +62,7 @@ def by_the_log(log: Log) -> dict[str, str]:
 
 
 def first(runner: Runner, told: Progress | None = None) -> None:
-    first_fill(runner.engine, runner.history, rules, told, PART)
+    first_fill(runner.engine, runner.history, rules, told, part=PART)
 
 
 def test_what_is_filled_by_lead_is_what_the_log_makes(runner: Runner, log: Log) -> None:
@@ -111,6 +116,68 @@ def test_a_runner_of_the_live_set_goes_on_behind_the_fill(runner: Runner, log: L
     assert 1 <= runner.catch_up()
 
     assert by_the_log(log) == runner.digest()
+
+
+def test_two_at_once_make_one_set(runner: Runner, log: Log) -> None:
+    together = Barrier(2)
+
+    def fill() -> bool:
+        together.wait()
+        try:
+            first(runner)
+        except Superseded:
+            return await_fill(runner.engine, lambda: None)
+        return True
+
+    with ThreadPoolExecutor(2) as threads:
+        done = [threads.submit(fill) for _ in range(2)]
+
+    assert [True, True] == [one.result() for one in done]
+    assert by_the_log(log) == runner.digest()
+
+
+def test_who_waits_for_a_fill_that_has_ended_does_not_wait_for_ever(runner: Runner) -> None:
+    looked: list[None] = []
+
+    assert not await_fill(runner.engine, lambda: looked.append(None), patience=0.1)
+    assert looked
+
+
+def test_a_set_that_somebody_reads_is_left_to_the_log(postgres_database: str, log: Log) -> None:
+    engine = create_engine(postgres_database)
+    runner = Runner(engine, log, POLICY)
+    runner.create()
+    with engine.connect() as reader:
+        reader.execute(text(f"SELECT count(*) FROM {SCHEMA}.v_pipeline"))
+        with pytest.raises(Busy):
+            first_fill(engine, log, rules, part=PART, patience=0.3)
+        assert sets(engine).new is None
+        runner.catch_up()
+
+    assert by_the_log(log) == runner.digest()
+    engine.dispose()
+
+
+def test_who_may_not_make_a_schema_is_told_the_right(postgres_database: str, log: Log) -> None:
+    owner = create_engine(postgres_database)
+    Runner(owner, log, POLICY).create()
+    with owner.begin() as connection:
+        connection.execute(text("CREATE ROLE projector"))
+        connection.execute(text(f"GRANT USAGE, CREATE ON SCHEMA {SCHEMA} TO projector"))
+        connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA {SCHEMA} TO projector"))
+    try:
+        limited = create_engine(postgres_database, connect_args={"options": "-c role=projector"})
+        with pytest.raises(RightMissing, match="GRANT CREATE ON DATABASE"):
+            first_fill(limited, log, rules, part=PART)
+        runner = Runner(limited, log, POLICY)
+        runner.catch_up()
+        assert by_the_log(log) == runner.digest()
+        limited.dispose()
+    finally:
+        with owner.begin() as connection:
+            connection.execute(text("DROP OWNED BY projector"))
+            connection.execute(text("DROP ROLE projector"))
+        owner.dispose()
 
 
 def test_a_first_file_of_many_events_is_projected_by_lead(

@@ -1,5 +1,6 @@
 """A rebuild goes on where it was ended, and puts nothing live that it cannot answer for."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from projections.pipeline import pipeline
 from projections.rebuild import NoOldSet, NothingToResume, RebuildReport, rebuild, roll_back, sets
 from projections.runner import Runner
 from projections.schema import SCHEMA
-from projections.setup import VERSION, create, drop
+from projections.setup import VERSION, alone, create, drop, make_anew
 from projections.writer import Superseded, writer
 from tests.projections_kit import DAY, HOUR, Log, fact, person, read_model_database
 
@@ -240,6 +241,44 @@ def test_going_back_brings_the_old_set_to_where_the_log_is(either: Runner) -> No
     assert expected(either.history) == either.digest()
     with pytest.raises(NoOldSet, match="no set to go back to"):
         roll_back(either.engine)
+
+
+def test_going_back_waits_for_readers_and_is_not_behind_then(postgres_database: str) -> None:
+    with running(postgres_database) as runner:
+        again(runner)
+        before = runner.checkpoint()
+        with ThreadPoolExecutor(1) as thread:
+            with runner.engine.connect() as reader:
+                reader.execute(select(pipeline.c.lead_no)).all()
+                going = thread.submit(roll_back, runner.engine, runner.history, rules)
+                while sets(runner.engine).new is not None:  # it drops the new set, then waits
+                    time.sleep(0.01)
+                runner.history.arrive(fact("page.viewed", 9 * DAY, "late@example.com"))  # type: ignore[attr-defined]  # a Log
+                runner.catch_up()
+                assert not going.done()
+            went_to = going.result().position
+
+        assert before < went_to == runner.history.head()
+        assert expected(runner.history) == runner.digest()
+
+
+def test_a_build_that_was_taken_over_commits_nothing(either: Runner) -> None:
+    def begun() -> builds.Build:
+        with alone(either.engine) as connection:
+            make_anew(connection, NEW)
+            return builds.begin(connection, either.engine, 9, 2, {}, 0, "")
+
+    mine, other = begun(), begun()
+    runner = Runner(either.engine, either.history, POLICY, which=NEW, build=mine.name)
+
+    with pytest.raises(Superseded):
+        mine.settle()
+    with pytest.raises(Superseded):
+        runner.catch_up()
+
+    assert 0 == Runner(either.engine, either.history, POLICY, which=NEW).checkpoint()
+    other.settle()
+    assert 9 == Runner(either.engine, either.history, POLICY, which=NEW).checkpoint()
 
 
 def test_without_the_old_set_there_is_no_going_back(runner: Runner) -> None:
