@@ -12,14 +12,13 @@ from leadflow.cli.frame import (
     AsOf,
     KnownAt,
     answer,
-    note,
     session,
     table,
     utc,
 )
 from leadflow.cli.progress import Progress
 from leadflow.cli.query import Personal
-from leadflow.cli.reading import misuse, read_models
+from leadflow.cli.reading import misuse, note_lag, read_models
 
 
 def register(app: typer.Typer) -> None:
@@ -138,7 +137,7 @@ def _relations(
         }
         if as_of is None and known_at is None:
             if lag := app.runner.lag():
-                note(f"the read models are {lag:,} positions behind: leadflow project")
+                note_lag(app, lag)
             with reader(app.settings.database_url) as connection:
                 return export_relations(connection, to, form, names, **options)
         with read_models(ctx, as_of, known_at) as (_, connection):

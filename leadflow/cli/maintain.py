@@ -305,4 +305,6 @@ def _show_status(console: Console, document: dict[str, Any]) -> None:
         f" buckets ({percent(build['share'])}), {build['events']:,} events, {build['leads']:,}"
         f" leads" + ("" if left is None else f"; about {left:,.0f} s to fill the rest")
     )
-    console.print("Next: leadflow rebuild --resume, unless it is running", style="dim")
+    live = document["live"]
+    goes_on = "project" if live and not live["position"] else "rebuild --resume"
+    console.print(f"Next: leadflow {goes_on}, unless it is running", style="dim")

@@ -32,7 +32,7 @@ def read_models(
         lag = app.runner.lag()
         if as_of is None and known_at is None:
             if lag:
-                note(f"the read models are {lag:,} positions behind: leadflow project")
+                note_lag(app, lag)
             with app.connect() as connection, misuse():
                 yield app, connection
             return
@@ -44,6 +44,17 @@ def read_models(
                 yield app, connection
         finally:
             engine.dispose()
+
+
+def note_lag(app: "App", lag: int) -> None:
+    """Say that the read models are *lag* positions behind."""
+    if app.runner.checkpoint():
+        note(f"the read models are {lag:,} positions behind: leadflow project")
+    else:
+        note(
+            f"nothing is projected yet, {lag:,} events wait: leadflow project"
+            " (`leadflow rebuild --status` tells whether one is at it)"
+        )
 
 
 @contextmanager
