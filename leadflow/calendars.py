@@ -12,7 +12,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.business_time import Calendar, Hours
-from leadflow.toml_lines import key_lines, line_of
+from leadflow.toml_lines import key_lines, line_of, read_toml
 
 WEEKDAYS: Final = (
     "monday",
@@ -51,7 +51,7 @@ class _Reader:
             raise DocumentInvalid(f"{path} is no UTF-8 text") from None
         self._lines = key_lines(text)
         try:
-            self.document: dict[str, Any] = tomllib.loads(text)
+            self.document: dict[str, Any] = read_toml(text)
         except tomllib.TOMLDecodeError as error:
             raise DocumentInvalid(f"{path} is no TOML: {error}") from None
 

@@ -22,7 +22,7 @@ from consumers.money import digits_of
 from domain.attribution import MODELS
 from leadflow.importer.mapping_rules import closest
 from leadflow.kpis import DOCUMENTS, KPIS, Actual, Kpi, Reckoning, Scope
-from leadflow.toml_lines import key_lines, line_of, line_of_error
+from leadflow.toml_lines import key_lines, line_of, line_of_error, read_toml
 from projections.answers import Answer, decimal, rfc3339
 from projections.costs import price
 from projections.economics import Terms
@@ -189,7 +189,7 @@ def load_targets(path: Path) -> TargetSet:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        document = tomllib.loads(text, parse_float=Decimal)
+        document = read_toml(text, parse_float=Decimal)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         problem = TargetProblem(line, "", None, "is not UTF-8", "save it as UTF-8")

@@ -6,12 +6,29 @@ wrong.
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 _KEY = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
 _KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _TABLE = re.compile(rf"^\s*(\[\[?)\s*({_KEYS})\s*\]\]?\s*(?:#.*)?$")
 _PAIR = re.compile(rf"^\s*({_KEYS})\s*=")
+
+
+def read_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Return the document of a TOML *text*.
+
+    Raises TOMLDecodeError, also for what tomllib fails at in other ways: a whole number of
+    thousands of digits, and brackets nested hundreds deep.
+    """
+    try:
+        return tomllib.loads(text, parse_float=parse_float)
+    except tomllib.TOMLDecodeError:
+        raise
+    except (ValueError, RecursionError):
+        raise tomllib.TOMLDecodeError(
+            "holds a number or a nesting beyond what such a document can need"
+        ) from None
 
 
 def key_lines(text: str) -> dict[str, int]:

@@ -366,3 +366,12 @@ def test_a_file_of_overheads_is_refused_by_line(
     (leadflow.folder / "x.csv").write_text(content)
 
     assert said in leadflow("economics", "--fully-loaded", "x.csv", code=1).stderr
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 3_000, "a = " + "9" * 6_000])
+def test_what_the_parser_gives_up_on_is_no_bug(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "targets.toml"
+    path.write_text(text)
+
+    with pytest.raises(TargetsInvalid, match="beyond what such a document can need"):
+        load_targets(path)

@@ -24,7 +24,7 @@ from leadflow.importer.mapping_rules import (
     MapProblem,
     closest,
 )
-from leadflow.toml_lines import key_lines, line_of, line_of_error
+from leadflow.toml_lines import key_lines, line_of, line_of_error, read_toml
 
 __all__ = ["MapError", "MapProblem", "Mapping", "load_mapping"]
 
@@ -46,7 +46,7 @@ def load_mapping(path: Path) -> Mapping:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        document = tomllib.loads(text)
+        document = read_toml(text)
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
         raise MapError(
