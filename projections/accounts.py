@@ -18,6 +18,7 @@ from projections.opportunities import opportunities
 from projections.people import people
 from projections.pipeline import pipeline
 from projections.stages import stages
+from projections.sums import halves, whole
 
 EVENTS: Final = 20
 """Stage entries that the detail of an account shows."""
@@ -170,13 +171,13 @@ def _worth(
     p, o = pipeline.c, opportunities.c
     query = _of(
         accounts,
-        select(p.account, o.status, o.currency, func.sum(o.amount_minor)).join(
+        select(p.account, o.status, o.currency, *halves(o.amount_minor)).join(
             opportunities, o.lead_no == p.lead_no
         ),
     ).group_by(p.account, o.status, o.currency)
     return add_up(
-        ((account, status), currency, units)
-        for account, status, currency, units in connection.execute(query)
+        ((account, status), currency, whole(*units))
+        for account, status, currency, *units in connection.execute(query)
     )
 
 

@@ -4,12 +4,13 @@ from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, true
+from sqlalchemy import ColumnElement, Connection, and_, select, true
 
 from domain.economics import rounded
 from projections.answers import DAY, decimal
 from projections.period import between
 from projections.spend import spend
+from projections.sums import halves, whole
 
 SPENT_BY: Final = ("channel", "source", "campaign")
 """What spend is told by: it belongs to no lead, so it knows nothing else of one."""
@@ -48,13 +49,14 @@ def costs(
     """
     group = [spend.c[by]] if by in SPENT_BY else []
     query = (
-        select(spend.c.currency, func.sum(spend.c.amount_minor), *group)
+        select(spend.c.currency, *halves(spend.c.amount_minor), *group)
         .where(in_days(since, until))
         .group_by(spend.c.currency, *group)
     )
     found: Costs = {}
-    for currency, units, *value in connection.execute(query):
-        found.setdefault(value[0] if value else None, {})[currency] = int(units)
+    for currency, upper, lower, *value in connection.execute(query):
+        units = whole(upper, lower) or 0
+        found.setdefault(value[0] if value else None, {})[currency] = units
     return found
 
 

@@ -19,6 +19,7 @@ from domain.money import split
 from projections.answers import Answer
 from projections.conversions import conversions
 from projections.schema import key, keys, number, read_model
+from projections.sums import halves, whole
 from projections.touches import touches
 
 NAME: Final = "credit"
@@ -143,7 +144,7 @@ def stored(connection: Connection, model: str, by: str, conversion: str) -> Attr
             column,
             conversions.c.currency,
             func.sum(nano),
-            func.sum(minor),
+            *halves(minor),
         )
         .select_from(credit)
         .join(
@@ -158,7 +159,8 @@ def stored(connection: Connection, model: str, by: str, conversion: str) -> Attr
     )
     result = Attribution()
     parts = 0
-    for has_touch, value, currency, earned, units in connection.execute(query):
+    for has_touch, value, currency, earned, *worth in connection.execute(query):
+        units = whole(*worth)
         parts += int(earned)
         if not has_touch:
             result.unattributed += int(earned) // NANO
@@ -166,6 +168,6 @@ def stored(connection: Connection, model: str, by: str, conversion: str) -> Attr
             result.credit[value] = result.credit.get(value, 0) + int(earned)
         if units:
             of = result.amounts.setdefault(value, {}) if has_touch else result.unattributed_amounts
-            of[currency] = of.get(currency, 0) + int(units)
+            of[currency] = of.get(currency, 0) + units
     result.conversions = parts // NANO
     return result

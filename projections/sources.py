@@ -18,6 +18,7 @@ from projections.costs import SPENT_BY, Costs, costs, price, ratio, together
 from projections.period import between
 from projections.pipeline import dimension, pipeline
 from projections.stages import stages
+from projections.sums import halves, whole
 
 _COUNTED: Final = (MQL, SAL, SQL, OPPORTUNITY, WON)
 _FIGURES: Final = ("cost_per_lead", "cac", "roas")
@@ -82,9 +83,9 @@ def _leads(
         )
     }
     won = add_up(
-        (value, currency, units)
-        for value, currency, units in connection.execute(
-            select(column, conversions.c.currency, func.sum(conversions.c.amount_minor))
+        (value, currency, whole(*units))
+        for value, currency, *units in connection.execute(
+            select(column, conversions.c.currency, *halves(conversions.c.amount_minor))
             .join(conversions, conversions.c.lead_no == pipeline.c.lead_no)
             .where(conversions.c.kind == "won", within)
             .group_by(column, conversions.c.currency)
