@@ -198,7 +198,7 @@ def _workers(events: int) -> int:
 def _rebuilt(console: Console, document: dict[str, Any]) -> None:
     before = document["before"] or {}
     rows = [
-        (name, sha, "-" if name not in before else "same" if before[name] == sha else "changed")
+        (name, "-" if name not in before else "same" if before[name] == sha else "changed", sha)
         for name, sha in document["after"].items()
     ]
     resumed = f", {document['resumed']:,} of them before" if document["resumed"] else ""
@@ -207,7 +207,7 @@ def _rebuilt(console: Console, document: dict[str, Any]) -> None:
             f"{document['leads']:,} leads from {document['events']:,} events,"
             f" at position {document['position']:,}"
             f" ({document['buckets']:,} buckets{resumed}; {document['seconds']:.1f} s)",
-            ["read model", "=SHA-256", "rows"],
+            ["read model", "rows", "=SHA-256"],
             rows,
         )
     )
