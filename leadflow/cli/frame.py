@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console, Group
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
+
+from leadflow.cli.layout import Table, Uncropped
 
 if TYPE_CHECKING:
     from leadflow.app import App
@@ -26,10 +26,7 @@ FINDINGS: Final = 3
 """Exit codes beside 0: it failed; it was called wrongly; it is done, and something was found."""
 
 _PIPED: Final = 140
-"""Characters of a line where the answer goes into a file or a pipe."""
-
-_NARROWEST: Final = 12
-"""Characters that a column keeps, where its cells have as many, when the table is too wide."""
+"""Characters of a line of text where the answer goes into a file or a pipe."""
 
 
 @dataclass
@@ -188,8 +185,8 @@ KnownAt = Annotated[
 
 def out() -> Console:
     """Return the console of answers; into a file or a pipe lines are longer than on a terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPED)
+    console = Uncropped(highlight=False)
+    return console if console.is_terminal else Uncropped(highlight=False, width=_PIPED)
 
 
 def err() -> Console:
@@ -217,21 +214,8 @@ def note(words: str) -> None:
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Group:
-    """Return a table; columns named ``>...`` are numbers, to the right, ``=...`` are never cut."""
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    cells = [[cell_text(cell) for cell in row] for row in rows]
-    for n, name in enumerate(columns):
-        label = name.lstrip(">=")
-        longest = max(map(len, (label, *(row[n] for row in cells))))
-        made.add_column(
-            label,
-            justify="right" if name.startswith(">") else "left",
-            no_wrap=name.startswith((">", "=")),
-            overflow="fold",
-            min_width=min(longest, _NARROWEST),
-        )
-    for row in cells:
-        made.add_row(*map(escape, row))
+    """Return a table; columns named ``>...`` are numbers, to the right, ``=...`` never wrap."""
+    made = Table(columns, [[cell_text(cell) for cell in row] for row in rows])
     return Group(made) if title is None else Group(Text(title, style="bold"), made)
 
 

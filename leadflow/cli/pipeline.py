@@ -185,7 +185,7 @@ def _over_time(console: Console, document: dict[str, Any], by: str | None) -> No
 
     # the others are told by --json: this has to fit a terminal
     stages = [stage for stage in STAGES if stage in found and stage in {*WORKED, WON, LOST}]
-    columns = [document["every"], *(f">{stage}" for stage in stages), "open amount", "won amount"]
+    columns = [document["every"], *(f">{stage}" for stage in stages), ">open amount", ">won amount"]
     _series(console, f"as known at {document['as_of']}", columns, stages, document["points"])
     values = {group["value"]: None for point in document["points"] for group in point["groups"]}
     for value in values:
