@@ -194,13 +194,13 @@ def check_reading(question: Question) -> None:
 
 
 def is_path(steps: Sequence[str]) -> bool:
-    """Return whether *steps* are stages on the way to a deal, each further than the one before.
+    """Return whether *steps* are stages on the way to a deal, none before the one it follows.
 
     Only of these does who is further say who has been there. Beside the way are sgl, and what
     turns back or ends.
     """
     ranks = [RANK[step] for step in steps if step in PATH]
-    return len(ranks) == len(steps) and all(a < b for a, b in pairwise(ranks))
+    return len(ranks) == len(steps) and all(a <= b for a, b in pairwise(ranks))
 
 
 def check_path(steps: Sequence[str], mode: Mode) -> None:
