@@ -118,9 +118,17 @@ def test_an_answer_is_drawn(leadflow: CommandLine) -> None:
         (("--bootstrap", "5"), "go with --compare"),
         (("--compare", "--models", "first,best"), "unknown model 'best'"),
         (("--delimiter", ";"), "go with --paths"),
+        (("--lookback", "0d"), "no touch lies within no time"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
     leadflow: CommandLine, words: tuple[str, ...], told: str
 ) -> None:
-    assert told in " ".join(leadflow("attribution", *words, code=2).stderr.split())
+    said = leadflow("attribution", *words, code=2).stderr.replace("│", " ")
+    assert told in " ".join(said.split())
+
+
+def test_no_command_looks_back_for_no_time(leadflow: CommandLine) -> None:
+    told = leadflow("economics", "--lookback", "0", code=2).stderr
+    assert "--lookback" in told
+    assert "write 90d" in told

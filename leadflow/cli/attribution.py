@@ -16,6 +16,7 @@ from leadflow.cli.frame import (
     amounts_text,
     answer,
     duration_option,
+    lookback_option,
     percent,
     stage_option,
     table,
@@ -90,7 +91,7 @@ def attribution(
     lookback: Annotated[
         int | None,
         typer.Option(
-            parser=duration_option,
+            parser=lookback_option,
             metavar="DURATION",
             help="Touches so long before the conversion count; 90d where left out.",
         ),

@@ -17,6 +17,7 @@ from leadflow.cli.frame import (
     check_period,
     duration_option,
     from_option,
+    lookback_option,
     percent,
     table,
     to_option,
@@ -106,7 +107,7 @@ def economics(
     lookback: Annotated[
         int | None,
         typer.Option(
-            parser=duration_option,
+            parser=lookback_option,
             metavar="DURATION",
             help="Touches so long before the conversion count; 90d where left out.",
         ),

@@ -159,6 +159,17 @@ def duration_option(text: str) -> int:
     return int(found[1]) * _UNITS[found[2] or "s"] * 1_000_000
 
 
+def lookback_option(text: str) -> int:
+    """Return how far journeys go back, in microseconds.
+
+    Raises typer.BadParameter for no time as well: no touch would count.
+    """
+    found = duration_option(text)
+    if not found:
+        raise typer.BadParameter(f"{text!r}: no touch lies within no time; write 90d")
+    return found
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 AsOf = Annotated[
     int | None,
