@@ -96,6 +96,7 @@ class Ahead:
     month: Integers
     """Month in which they are to close, overdue ones the current one; -1 where no day is known."""
     overdue: NDArray[np.bool_]
+    """Whether that day, in UTC, was over by the instant of asking."""
     when: Shares
     """A row each, a column per month: the share of its chance that falls there; nan: unknown."""
 
@@ -201,7 +202,8 @@ def _ahead(book: Book, chances: Mapping[int, int] | None, months: Months, *, ass
     base = _NO_CHANCE if rate is None else np.int64(min(max(round(rate * ONE), LEAST), MOST))
     told = chances or {}
     chance = np.array([told.get(no, base) for no in book.lead_no[rows].tolist()], np.int64)
-    today = rfc3339(months.as_of)[:10]
+    # at the last instant of a day that day has passed: a month that ends with it takes no more
+    today = rfc3339(months.as_of + 1)[:10]
     day_month = np.array(
         [_UNDATED if day is None else month_of_day(day) for day in book.day.values], np.int64
     )

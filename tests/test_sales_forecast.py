@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,26 @@ def test_the_months_hold_what_is_due_with_the_win_rate_of_all(leadflow: CommandL
     assert "1480.00" == euros["total"]["best"]
     assert "exact" == june["method"]
     assert found == leadflow.json("forecast", "--as-of", "2026-05-31", "--months", "2")
+
+
+def test_who_is_due_on_the_last_day_of_a_month_counts_for_the_next(tmp_path: Path) -> None:
+    """At the end of the day it is over, as it is a moment later; before that it is still due."""
+    deals = [
+        act(f"d{n}", 1, "opportunity.created", "2026-03-02", close_date="2026-03-31", **eur("1.00"))
+        for n in range(3)
+    ]
+    with command_line(tmp_path) as program:
+        program("ingest", program.write("deals.jsonl", *deals), "--as-if-live")
+        for as_of in ("2026-03-31", "2026-04-01T00:00:00Z", "2026-04-01"):
+            found = program.json("forecast", "--as-of", as_of, "--months", "2")
+            (euros,) = found["currencies"]
+            april, may = euros["months"]
+            assert ("2026-04", 3, 3) == (april["month"], april["opportunities"], april["overdue"])
+            assert (3, 0) == (found["overdue"], may["opportunities"])
+            assert 0 == euros["elsewhere"]["opportunities"]
+        within = program.json("forecast", "--as-of", "2026-03-31T20:00:00Z", "--months", "1")
+        assert 0 == within["overdue"]
+        assert 3 == within["currencies"][0]["months"][0]["opportunities"]
 
 
 def test_an_unknown_amount_counts_when_it_is_assumed(leadflow: CommandLine) -> None:
