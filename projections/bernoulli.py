@@ -1,14 +1,17 @@
-"""Sums of independent Bernoulli amounts: exact where the totals are few, else simulated.
+"""Sums of independent Bernoulli amounts: exact where the possible totals are few, else simulated.
 
-The same as `domain.sales_forecast.distribution`, in floating point and for many amounts. Exact is
-the convolution over all totals, in steps of the greatest common divisor of the amounts; where that
-is too much work, sums are drawn. Then the same seed gives the same answer.
+The same as `domain.sales_forecast.distribution`, in floating point and for many amounts. There are
+two exact ways. Up to `TOTALS` possible totals are listed: up to 20 amounts have no more, whatever
+they are, and so have more where many are equal. Else the convolution goes over all sums in steps of
+the greatest common divisor of the amounts, which is good for many round ones. Where both are too
+much work, sums are drawn; then the same seed gives the same answer.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -21,6 +24,9 @@ from projections.columns import Integers
 WORK: Final = 40_000_000
 """Additions that an exact convolution may cost at most: about a tenth of a second."""
 
+TOTALS: Final = 1 << 20
+"""Possible totals that are listed at most: those of 20 different amounts."""
+
 DRAWN: Final = 60_000_000
 """Random numbers that a simulation may cost."""
 
@@ -29,6 +35,9 @@ DRAWS: Final = (2_000, 20_000)
 
 _NEAR: Final = 1e-12
 """What floating point loses of a probability at most."""
+
+_LARGEST: Final = 1 << 62
+"""Sums below which 64 bits hold every total."""
 
 EXACT: Final = "exact"
 SIMULATION: Final = "simulation"
@@ -54,16 +63,15 @@ def spread(amounts: Integers, chances: Integers, seed: int | None = None) -> Spr
     there = (amounts != 0) & (chances > 0)
     amounts, chances = amounts[there], chances[there]
     unit = int(np.gcd.reduce(amounts)) if len(amounts) else 1
-    cells = sum(abs(int(amount)) for amount in amounts) // max(unit, 1)
+    whole = sum(abs(int(amount)) for amount in amounts)
+    cells = whole // max(unit, 1)
+    # equal amounts make no more totals than there are of them, and one
+    possible = prod((np.unique(amounts, return_counts=True)[1] + 1).tolist())
+    if possible <= min(TOTALS, cells) and whole < _LARGEST:
+        return _exact(*listed(amounts, chances))
     if cells * len(amounts) <= WORK:
         base, shares = convolved(amounts // max(unit, 1), chances)
-        below = np.cumsum(shares)
-        tails = [float(tail) for tail in _tails()]
-        found = [
-            (base + min(int(np.searchsorted(below, tail - _NEAR)), len(below) - 1)) * unit
-            for tail in tails
-        ]
-        return Spread(EXACT, *found)
+        return _exact((base + np.arange(len(shares))) * unit, shares)
     order = np.lexsort((chances, amounts))
     amounts, chances = amounts[order], chances[order]
     sums = np.sort(_drawn(amounts, chances, seed_of(amounts, chances) if seed is None else seed))
@@ -71,9 +79,35 @@ def spread(amounts: Integers, chances: Integers, seed: int | None = None) -> Spr
     return Spread(SIMULATION, *(int(sums[rank]) for rank in ranks))
 
 
+def _exact(totals: Integers, shares: NDArray[np.float64]) -> Spread:
+    """Return the intervals of *totals*, ascending, that have these probabilities."""
+    below = np.cumsum(shares)
+    last = len(below) - 1
+    places = [min(int(np.searchsorted(below, float(tail) - _NEAR)), last) for tail in _tails()]
+    return Spread(EXACT, *(int(totals[place]) for place in places))
+
+
 def _tails() -> list[Fraction]:
     """Return the shares below the ends of the intervals: low and high of each."""
     return [tail for share in SHARES for tail in ((1 - share) / 2, (1 + share) / 2)]
+
+
+def listed(amounts: Integers, chances: Integers) -> tuple[Integers, NDArray[np.float64]]:
+    """Return all possible totals, ascending, and the probability of each.
+
+    Each amount doubles them at most; those that are equal are put together at once.
+    """
+    totals, shares = np.zeros(1, np.int64), np.ones(1)
+    order = np.argsort(amounts, kind="stable")
+    for amount, chance in zip(amounts[order].tolist(), chances[order].tolist(), strict=True):
+        win = chance / ONE
+        totals = np.concatenate((totals, totals + amount))
+        shares = np.concatenate((shares * (1 - win), shares * win))
+        place = np.argsort(totals, kind="stable")  # of two ascending runs: it merges them
+        totals, shares = totals[place], shares[place]
+        starts = np.flatnonzero(np.append(True, totals[1:] != totals[:-1]))
+        totals, shares = totals[starts], np.add.reduceat(shares, starts)
+    return totals, shares
 
 
 def convolved(amounts: Integers, chances: Integers) -> tuple[int, NDArray[np.float64]]:

@@ -23,7 +23,7 @@ from domain.sales_forecast import (
 )
 from domain.survival import aalen_johansen
 from projections import bernoulli
-from projections.bernoulli import placed_among, spread, won_by_age
+from projections.bernoulli import Spread, convolved, listed, placed_among, spread, won_by_age
 from tests.command_line import CommandLine, command_line
 
 HALF = ONE // 2
@@ -52,18 +52,69 @@ deals = st.lists(
 )
 
 
-@given(deals)
+def columns_of(dues: list[tuple[int, int]]) -> tuple[Any, Any]:
+    amounts, chances = np.array(dues, np.int64).reshape(-1, 2).T
+    return amounts, chances
+
+
+def ends_of(totals: dict[int, Fraction]) -> list[int]:
+    return [end for share in SHARES for end in interval(totals, share)]
+
+
+def all_ends(found: Spread) -> list[int]:
+    return [found.low80, found.high80, found.low95, found.high95]
+
+
+any_deals = st.lists(
+    st.tuples(
+        st.integers(-(10**7), 10**15) | st.sampled_from([100_003, 99_991, -7]),
+        st.integers(0, ONE),
+    ),
+    max_size=9,
+)
+
+
+@given(deals | any_deals)
 def test_the_fast_intervals_are_the_exact_ones(dues: list[tuple[int, int]]) -> None:
-    amounts, chances = (
-        (np.array(column, np.int64) for column in zip(*dues, strict=True))
-        if dues
-        else (np.empty(0, np.int64),) * 2
-    )
-    found = spread(amounts, chances)
-    totals = distribution(dues)
-    ends = [end for share in SHARES for end in interval(totals, share)]
+    found = spread(*columns_of(dues))
     assert bernoulli.EXACT == found.method
-    assert ends == [found.low80, found.high80, found.low95, found.high95]
+    assert ends_of(distribution(dues)) == all_ends(found)
+
+
+@given(any_deals)
+def test_possible_totals_are_listed_with_their_probabilities(dues: list[tuple[int, int]]) -> None:
+    totals, shares = listed(*columns_of(dues))
+    told = dict(zip(totals.tolist(), shares.tolist(), strict=True))
+    exact = distribution(dues)
+    assert sorted(told) == totals.tolist()
+    assert exact.keys() <= told.keys()
+    for total, share in told.items():
+        assert float(exact.get(total, 0)) == pytest.approx(share, abs=1e-12)
+
+
+@settings(max_examples=40)
+@given(deals)
+def test_the_convolution_is_the_distribution(dues: list[tuple[int, int]]) -> None:
+    base, shares = convolved(*columns_of(dues))
+    exact = distribution(dues)
+    assert sum(shares) == pytest.approx(1)
+    assert [float(exact.get(base + n, 0)) for n in range(len(shares))] == pytest.approx(
+        shares.tolist(), abs=1e-12
+    )
+
+
+def test_twenty_odd_amounts_are_not_simulated() -> None:
+    amounts = np.array([1_000_003 + 7_919 * n * n for n in range(20)], np.int64)
+    chances = np.full(20, HALF)
+    found = spread(amounts, chances)
+    assert "exact" == found.method
+    # at even chances what lies below the middle mirrors what lies above
+    whole = int(amounts.sum())
+    assert (whole, whole) == (found.low80 + found.high80, found.low95 + found.high95)
+    more = np.concatenate((amounts, amounts + 5, amounts * 3))
+    assert "simulation" == spread(more, np.tile(chances, 3)).method
+    alike = np.repeat(amounts[:3], 50)
+    assert "exact" == spread(alike, np.full(150, HALF)).method
 
 
 def test_a_simulation_repeats_itself_and_comes_near_the_exact_interval(
