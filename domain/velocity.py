@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from domain.counts import DAY
 from domain.intervals import wilson
-from domain.survival import kaplan_meier, quantile
+from domain.survival import aalen_johansen, quantile
 
 WINDOW: Final = 180 * DAY
 """How far velocity looks back, by default, in microseconds."""
@@ -209,14 +209,18 @@ def placed(ended: Closed, counts: dict[str, int], unknown: int) -> Velocity:
 def sales_cycle(
     opportunities: Iterable[Opportunity], as_of: int, share: Fraction = Fraction(1, 2)
 ) -> int | None:
-    """Return how long it takes until *share* are won, in microseconds, by Kaplan and Meier.
+    """Return within which time *share* of what is ever won is won, in microseconds.
 
-    Unlike the median of the won it counts the open ones, for as long as they have been open at
-    *as_of*, and the lost ones until they were lost. None where so many never are.
+    That is the first age t at which F(t) >= share * F(oldest), F the share of opportunities won by
+    their age: the cumulative incidence of winning, with losing as the competing end (Aalen,
+    Johansen 1978; `domain.survival.aalen_johansen`). Unlike the quantile of the won it counts the
+    open ones, for as long as they have been open at *as_of*, and unlike that of Kaplan and Meier
+    it does not take the lost ones for such as may yet be won. None where nothing was won.
     """
     observed = []
     for one in opportunities:
         end = as_of if one.closed_at is None or one.status == OPEN else one.closed_at
         if end > one.created_at:
-            observed.append((end - one.created_at, one.status == WON))
-    return quantile(kaplan_meier(observed), share)
+            observed.append((end - one.created_at, None if one.status == OPEN else one.status))
+    curve = aalen_johansen(observed).get(WON)
+    return quantile(curve, share * curve[-1].reached) if curve else None

@@ -1,7 +1,6 @@
 """The question ``velocity`` answers: what the pipeline turns into money a day."""
 
 from fractions import Fraction
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,21 +97,51 @@ def _answer(
 def sales_cycle_among(them: Opportunities, rows: NDArray[np.int64], as_of: int) -> int | None:
     """Return what `domain.velocity.sales_cycle` says of these *rows*, for a half.
 
-    The product of Kaplan and Meier is taken in floating point to find where it meets a half, and
-    in whole numbers to be sure of it.
+    The curve of Aalen and Johansen is taken in floating point to find where it meets a half of its
+    end, and in whole numbers to be sure of it.
     """
-    open_now = (them.status[rows] == 0) | (them.closed[rows] == MISSING)
+    status = them.status[rows]
+    open_now = (status == 0) | (them.closed[rows] == MISSING)
     took = np.where(open_now, as_of, them.closed[rows]) - them.created[rows]
-    won = (them.status[rows] == 1)[took > 0]
+    status = status[took > 0]
     took = took[took > 0]
-    times, place, ended = np.unique(took, return_inverse=True, return_counts=True)
-    wins = np.bincount(place[won], minlength=len(times))
-    at_risk = len(took) - np.concatenate(([0], np.cumsum(ended)[:-1])) if len(times) else ended
-    happened = wins > 0
-    times, wins, at_risk = times[happened], wins[happened], at_risk[happened]
-    left = np.cumprod(1 - wins / at_risk)
-    for n in np.flatnonzero(left <= 0.5 + 1e-9).tolist():
-        whole = prod(at_risk[: n + 1].tolist())
-        if 2 * prod((at_risk - wins)[: n + 1].tolist()) <= whole:
+    times, place, left = np.unique(took, return_inverse=True, return_counts=True)
+    won = np.bincount(place[status == 1], minlength=len(times))
+    ended = np.bincount(place[status != 0], minlength=len(times))
+    if not won.any():
+        return None
+    at_risk = len(took) - np.concatenate(([0], np.cumsum(left)[:-1]))
+    happened = ended > 0
+    times, won, ended, at_risk = times[happened], won[happened], ended[happened], at_risk[happened]
+    before = np.concatenate(([1.0], np.cumprod(1 - ended / at_risk)[:-1]))
+    reached = np.cumsum(before * won / at_risk)
+    for n in np.flatnonzero((won > 0) & (2 * reached >= reached[-1] * (1 - 1e-9))).tolist():
+        stayed, earlier, _ = _incidence(won[: n + 1], ended[: n + 1], at_risk[: n + 1])
+        _, later, whole = _incidence(won[n + 1 :], ended[n + 1 :], at_risk[n + 1 :])
+        if earlier * whole >= stayed * later:  # what is won by then, and what is won after it
             return int(times[n])
     return None
+
+
+def _incidence(
+    won: NDArray[np.int64], ended: NDArray[np.int64], at_risk: NDArray[np.int64]
+) -> tuple[int, int, int]:
+    """Return the shares that stayed open over these ages, and were won: two parts, and the whole.
+
+    Between two ages at which an open one was last seen, what ends is taken from the same number:
+    the product of their fractions is one fraction.
+    """
+    if not len(won):
+        return 1, 0, 1
+    starts = np.flatnonzero(np.append(True, at_risk[1:] != (at_risk - ended)[:-1]))
+    wins = np.add.reduceat(won, starts).tolist()
+    first = at_risk[starts].tolist()
+    last = (first - np.add.reduceat(ended, starts)).tolist()
+    parts = list(zip(last, wins, first, strict=True))
+    while len(parts) > 1:  # two and two, so that the numbers grow late
+        joined = [
+            (a[0] * b[0], a[1] * b[2] + a[0] * b[1], a[2] * b[2])
+            for a, b in zip(parts[::2], parts[1::2], strict=False)
+        ]
+        parts = joined + parts[len(joined) * 2 :]
+    return parts[0]

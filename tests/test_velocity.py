@@ -93,10 +93,19 @@ def test_the_rate_by_value_is_unknown_where_no_loss_has_an_amount() -> None:
 
 def test_the_sales_cycle_counts_those_still_open() -> None:
     known = [deal("won", 3), deal("won", 5), *[deal("open", days - 1) for days in (4, 10, 10)]]
-    # Kaplan-Meier: 1/5 by day 3, 1/5 + 4/5 * 1/3 = 7/15 by day 5, so that a half is never seen
-    assert sales_cycle(known, NOW) is None
-    assert sales_cycle([*known, deal("won", 5)], NOW) == 5 * DAY
-    assert sales_cycle(known, NOW, Fraction(7, 15)) == 5 * DAY
+    # won by day 3: 1/5; by day 5: 1/5 + 4/5 * 1/3 = 7/15, of which 1/5 is less than a half
+    assert sales_cycle(known, NOW) == 5 * DAY
+    assert sales_cycle(known, NOW, Fraction(3, 7)) == 3 * DAY
+    assert sales_cycle(known[:2], NOW) == 3 * DAY
+    assert sales_cycle(known[2:], NOW) is None
+
+
+def test_half_of_what_is_won_has_a_time_where_most_are_lost() -> None:
+    wins = [deal("won", days) for days in (10, 20, 30)]
+    assert sales_cycle([*wins, *[deal("lost", 40)] * 6], NOW) == 20 * DAY
+    assert sales_cycle([*wins, *[deal("lost", 5)] * 60], NOW) == 20 * DAY
+    # an open one that is older than the first win, and might be won as late as any, moves the half
+    assert sales_cycle([*wins, deal("won", 25), *[deal("open", 14)] * 3], NOW) == 25 * DAY
 
 
 def test_months_are_counted_from_january_1970() -> None:

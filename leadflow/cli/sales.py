@@ -182,8 +182,8 @@ def _velocity(console: Console, document: dict[str, Any], by: str | None) -> Non
     console.print(table(None, [by or "", *columns], rows))
     if document["sales_cycle_days"] is not None:
         console.print(
-            f"half of all opportunities are won after {document['sales_cycle_days']:,.1f} days,"
-            " counting those still open (Kaplan-Meier)"
+            f"half of what is won is won within {document['sales_cycle_days']:,.1f} days, open ones"
+            " counted (Aalen-Johansen)"
         )
     if document["open_without_currency"]:
         console.print(
