@@ -19,12 +19,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from sqlalchemy import Connection
 
 from consumers.money import digits_of
-from domain.attribution import MODELS
 from leadflow.importer.mapping_rules import closest
 from leadflow.kpis import DOCUMENTS, KPIS, Actual, Kpi, Reckoning, Scope
 from leadflow.toml_lines import key_lines, line_of, line_of_error, read_toml
 from projections.answers import Answer, decimal, rfc3339
 from projections.costs import price
+from projections.credited import RULES
 from projections.economics import Terms
 
 DAY: Final = 86_400_000_000
@@ -104,11 +104,9 @@ def _currency(value: object) -> str:
 
 
 def _model(value: object) -> str:
-    if isinstance(value, str) and value in MODELS:
+    if isinstance(value, str) and value in RULES:
         return value
-    raise PydanticCustomError(
-        "model", f"is no model for a period; write one of {', '.join(MODELS)}"
-    )
+    raise PydanticCustomError("model", f"is no model for a period; write one of {', '.join(RULES)}")
 
 
 def _kpi(value: object) -> str:

@@ -1,27 +1,35 @@
 """What an attribution model credits to each source within a period: MQLs, customers, revenue.
 
-Two roads: the models whose credit is kept are added up by the database, the other rules are
-computed journey by journey, exactly as ``domain.attribution`` says. Models that look at all
-journeys at once know no period; they are asked of ``projections.credit``.
+Three roads lead there. The models whose credit is kept are added up by the database. The other
+rules, those of moments among them, look at one journey at a time, and are asked about columns of
+journeys (``projections.attribution_columns``). Models that look at all journeys at once know no
+period; they are asked of ``projections.attribution``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from itertools import groupby
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 from sqlalchemy import Connection, and_, func, select
 
-from domain.attribution import MODELS, NANO
-from domain.journey import COLLAPSE_GAP, LOOKBACK, Journey, Touch, collapse, cut
+from domain.attribution import MODELS, MOMENT_MODELS, NANO
+from domain.journey import COLLAPSE_GAP, LOOKBACK
 from domain.money import split
-from projections.answers import exponents
+from projections.attribution import Scope
+from projections.attribution_columns import Columns
+from projections.attribution_models import Asked, Models, check
+from projections.columns import MISSING, Flags
 from projections.conversions import conversions
 from projections.costs import SPENT_BY
-from projections.credit import STORED, attribution, credit
+from projections.credit import STORED, credit
+from projections.journeys import Journeys
+from projections.journeys_read import read_journeys
 from projections.period import between
 from projections.touches import touches
+
+RULES: Final = (*MODELS, *MOMENT_MODELS)
+"""The models that look at one journey at a time, and so may be asked about a period."""
 
 
 class NoPeriod(ValueError):
@@ -45,15 +53,17 @@ class Credited:
     revenue: dict[str, int] = field(default_factory=dict)
     """What the deals were worth, minor units by currency."""
 
-    def add(self, kind: str, nano: int, currency: str | None, units: int, *, first: bool) -> None:
+    def earn(self, currency: str, units: int) -> None:
+        """Add what was earned in a currency, minor units; nothing of a known amount is known."""
+        self.revenue[currency] = self.revenue.get(currency, 0) + units
+
+    def add(self, kind: str, nano: int, *, first: bool) -> None:
         """Add the credit of some conversions of a *kind*; *first*: they made new customers."""
         if kind == "mql":
             self.mqls += nano
             return
         self.deals += nano
         self.customers += nano if first else 0
-        if currency is not None:
-            self.revenue[currency] = self.revenue.get(currency, 0) + units
 
 
 class Touched(NamedTuple):
@@ -80,18 +90,133 @@ def credited(
     microseconds. Raises UnknownSource where *by* is none of `SPENT_BY`, NoPeriod where the model
     takes no period, ValueError for a model that is not known.
     """
-    if by not in SPENT_BY:
-        raise UnknownSource(f"spend is not told by {by!r}; there are {', '.join(SPENT_BY)}")
-    if model not in MODELS:
-        if since is not None or until is not None:
-            raise NoPeriod(
-                f"{model} cannot be asked about a period: leave --from and --to out, or take one of"
-                f" {', '.join(MODELS)}"
+    return Crediting(connection, by, since, until, lookback, collapse_gap).by_model(model)
+
+
+class Crediting:
+    """The same journeys, to be credited by one model after the other; see `credited`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        by: str = "channel",
+        since: int | None = None,
+        until: int | None = None,
+        lookback: int | None = LOOKBACK,
+        collapse_gap: int | None = COLLAPSE_GAP,
+    ) -> None:
+        """Say what is credited. Raises UnknownSource."""
+        if by not in SPENT_BY:
+            raise UnknownSource(f"spend is not told by {by!r}; there are {', '.join(SPENT_BY)}")
+        self._connection, self._by, self._since, self._until = connection, by, since, until
+        self._lookback, self._gap = lookback, collapse_gap
+        self._read: dict[str, tuple[Columns, Flags]] = {}
+
+    def by_model(self, model: str) -> ByTouch:
+        """Return what *model* credits. Raises NoPeriod and ValueError as `credited` does."""
+        check(model, Asked())
+        if model not in RULES:
+            if self._since is not None or self._until is not None:
+                raise NoPeriod(
+                    f"{model} cannot be asked about a period: leave --from and --to out, or take"
+                    f" one of {', '.join(RULES)}"
+                )
+            return self._of_all(model)
+        if model in STORED and (self._lookback, self._gap) == (LOOKBACK, COLLAPSE_GAP):
+            return _stored(self._connection, model, self._by, self._since, self._until)
+        return self._by_rule(model)
+
+    def _by_rule(self, model: str) -> ByTouch:
+        found: ByTouch = {}
+        for kind in ("mql", "won"):
+            columns, first = self._columns(kind)
+            of, parts = columns.journeys, columns.parts(model)
+            journey = np.repeat(np.arange(len(of)), of.lengths)
+            for new in (False, True):
+                mine = np.flatnonzero((parts > 0) & (first[journey] == new))
+                nanos = np.zeros(len(of.values), np.int64)
+                np.add.at(nanos, of.codes[mine], parts[mine])
+                for code in np.flatnonzero(nanos).tolist():
+                    _of(found, of.values[code]).add(kind, int(nanos[code]), first=new)
+                untouched = int((first[columns.untouched] == new).sum())
+                if untouched:
+                    found.setdefault(None, Credited()).add(kind, untouched * NANO, first=new)
+            if kind == "won":
+                _earn(found, columns.attribute(model).amounts)
+                # a part of a known amount that rounds to nothing is known, too
+                worth = (parts > 0) & (of.amount != MISSING)[journey]
+                pairs = np.stack([of.codes[worth], of.currency[journey[worth]]])
+                for code, currency in np.unique(pairs, axis=1).T.tolist():
+                    _of(found, of.values[code]).earn(of.currencies[currency], 0)
+                for number in columns.untouched[of.amount[columns.untouched] != MISSING].tolist():
+                    currency = of.currencies[of.currency[number]]
+                    found[None].earn(currency, int(of.amount[number]))
+        return found
+
+    def _columns(self, kind: str) -> tuple[Columns, Flags]:
+        """Return the journeys to conversions of a kind, and which of them made new customers."""
+        if kind not in self._read:
+            journeys = read_journeys(
+                self._connection, kind, self._by, self._lookback, self._gap, moments=True
             )
-        return _of_all(connection, model, by, lookback, collapse_gap)
-    if model in STORED and (lookback, collapse_gap) == (LOOKBACK, COLLAPSE_GAP):
-        return _stored(connection, model, by, since, until)
-    return _computed(connection, model, by, since, until, lookback, collapse_gap)
+            at, first = journeys.conversion_at, _firsts(journeys)
+            asked = np.ones(len(at), np.bool_)
+            if self._since is not None:
+                asked &= at >= self._since
+            if self._until is not None:
+                asked &= at < self._until
+            self._read[kind] = Columns(journeys.chosen(asked)), first[asked]
+        return self._read[kind]
+
+    def _of_all(self, model: str) -> ByTouch:
+        """Return the credit of a model that shares all conversions out alike.
+
+        It credits deals, not new customers. Those whose first deal nobody touched are nobody's;
+        the others are divided as the model divides the deals that were touched.
+        """
+        found: ByTouch = {}
+        mqls, _ = self._models("mql", model).ask(model, Asked())
+        for value, nano in mqls.credit.items():
+            _of(found, value).mqls += nano
+        models = self._models("won", model)
+        won, _ = models.ask(model, Asked())
+        for value, nano in won.credit.items():
+            _of(found, value).deals += nano
+        _earn(found, won.amounts)
+        nobody = found.setdefault(None, Credited())
+        nobody.mqls, nobody.deals = mqls.unattributed * NANO, won.unattributed * NANO
+        for currency, units in won.unattributed_amounts.items():
+            nobody.earn(currency, units)
+        first = _firsts(models.journeys)
+        new = int((first & (models.journeys.lengths > 0)).sum()) if won.credit else 0
+        nobody.customers = (int(first.sum()) - new) * NANO
+        if new:
+            parts = split(new * NANO, list(won.credit.values()))
+            for value, nano in zip(won.credit, parts, strict=True):
+                _of(found, value).customers = nano
+        if nobody == Credited():
+            del found[None]
+        return found
+
+    def _models(self, kind: str, model: str) -> Models:
+        scope = Scope(kind, self._by, self._lookback, self._gap)
+        return scope.models(self._connection, [model])
+
+
+def _of(found: ByTouch, value: str | None) -> Credited:
+    return found.setdefault(Touched(value), Credited())
+
+
+def _earn(found: ByTouch, amounts: Mapping[str | None, Mapping[str, int]]) -> None:
+    for value, by_currency in amounts.items():
+        for currency, units in by_currency.items():
+            _of(found, value).earn(currency, units)
+
+
+def _firsts(journeys: Journeys) -> Flags:
+    """Return which journeys led to the first conversion of somebody; they lie in order."""
+    first: Flags = journeys.converted & (np.diff(journeys.unit, prepend=-1) != 0)
+    return first
 
 
 def _first_deals() -> Any:
@@ -139,107 +264,8 @@ def _stored(
     found: ByTouch = {}
     for has_touch, value, kind, is_first, currency, nano, units in connection.execute(query):
         if nano or units:
-            known = None if units is None else currency
-            found.setdefault(Touched(value) if has_touch else None, Credited()).add(
-                kind, int(nano), known, int(units or 0), first=bool(is_first)
-            )
+            earned = found.setdefault(Touched(value) if has_touch else None, Credited())
+            earned.add(kind, int(nano), first=bool(is_first))
+            if kind == "won" and units is not None and currency is not None:
+                earned.earn(currency, int(units))
     return found
-
-
-def _computed(
-    connection: Connection,
-    model: str,
-    by: str,
-    since: int | None,
-    until: int | None,
-    lookback: int | None,
-    collapse_gap: int | None,
-) -> ByTouch:
-    firsts, rule = _first_deals(), MODELS[model]
-    of = conversions.c
-    query = (
-        select(of.lead_no, of.kind, of.at_us, of.amount_minor, of.currency, firsts.c.n)
-        .outerjoin(firsts, and_(firsts.c.lead_no == of.lead_no, firsts.c.n == of.n))
-        .where(_counted(since, until))
-        .order_by(of.lead_no, of.n)
-    )
-    converted = connection.execute(query).all()
-    touched = _touches(connection, by, since, until) if converted else iter(())
-    next_lead, run = next(touched, (None, []))
-    found: ByTouch = {}
-    for lead_no, rows in groupby(converted, key=lambda row: row[0]):
-        collapsed: list[Touch] = []
-        if next_lead == lead_no:
-            collapsed = collapse(run, collapse_gap)
-            next_lead, run = next(touched, (None, []))
-        for _, kind, at, amount, currency, first in rows:
-            journey = Journey(cut(collapsed, at, lookback), at)
-            values: list[Touched | None] = [None]
-            weights: list[int] = [1]
-            if journey.touches:
-                values = [Touched(touch.source) for touch in journey.touches]
-                weights = list(rule(journey))
-            known = None if amount is None else currency
-            nanos = split(NANO, weights)
-            money = split(amount or 0, weights)
-            for value, nano, units in zip(values, nanos, money, strict=True):
-                if nano or units:
-                    found.setdefault(value, Credited()).add(
-                        kind, nano, known, units, first=first is not None
-                    )
-    return found
-
-
-def _touches(
-    connection: Connection, by: str, since: int | None, until: int | None
-) -> Iterator[tuple[int | None, list[Touch]]]:
-    """Yield the touches of each lead that converted, by its number; ``source`` holds *by*."""
-    of = touches.c
-    asked = select(conversions.c.lead_no).where(_counted(since, until))
-    query = (
-        select(of.lead_no, of.n, of.at_us, of.channel, of[by])
-        .where(of.lead_no.in_(asked))
-        .order_by(of.lead_no, of.n)
-    )
-    rows = connection.execute(query.execution_options(yield_per=10_000))
-    for lead_no, group in groupby(rows, key=lambda row: row[0]):
-        yield lead_no, [Touch(row[2], row[3], row[4], sequence=row[1]) for row in group]
-
-
-def _of_all(
-    connection: Connection, model: str, by: str, lookback: int | None, collapse_gap: int | None
-) -> ByTouch:
-    """Return the credit of a model that shares all conversions out alike.
-
-    It credits deals, not new customers; these are divided as the deals are.
-    """
-    found: ByTouch = {}
-    mqls = attribution(connection, model, by, "mql", lookback, collapse_gap)
-    for touched, nano, _ in _told(mqls):
-        found.setdefault(touched, Credited()).mqls += nano
-    won = attribution(connection, model, by, "won", lookback, collapse_gap)
-    places = exponents(connection)
-    for touched, nano, amounts in _told(won):
-        of_value = found.setdefault(touched, Credited())
-        of_value.deals += nano
-        for one in amounts:
-            units = int(Decimal(one["amount"]).scaleb(places.get(one["currency"], 2)))
-            of_value.revenue[one["currency"]] = of_value.revenue.get(one["currency"], 0) + units
-    deals = [of_value.deals for of_value in found.values()]
-    if any(deals):
-        new = connection.execute(select(func.count()).select_from(_first_deals())).scalar() or 0
-        for of_value, nano in zip(found.values(), split(new * NANO, deals), strict=True):
-            of_value.customers = nano
-    return found
-
-
-_NOBODY: Final[dict[str, Any]] = {"conversions": 0, "amounts": []}
-
-
-def _told(document: dict[str, Any]) -> Iterator[tuple[Touched | None, int, list[dict[str, str]]]]:
-    """Yield source, credit in parts of 10^9 and amounts of the answer to `attribution`."""
-    for row in document["rows"]:
-        yield Touched(row["value"]), int(Decimal(row["credit"]).scaleb(9)), row["amounts"]
-    nobody = document.get("unattributed", _NOBODY)
-    if nobody["conversions"] or nobody["amounts"]:
-        yield None, nobody["conversions"] * NANO, nobody["amounts"]

@@ -35,8 +35,8 @@ from domain.journey import COLLAPSE_GAP, LOOKBACK
 from projections.activities import activities
 from projections.answers import Answer, amounts, by_size, credit_text, exponents, rfc3339
 from projections.conversions import conversions
-from projections.costs import SPENT_BY, Costs, costs, first_day, price, ratio, together
-from projections.credited import ByTouch, Credited, Touched, UnknownSource, credited
+from projections.costs import Costs, costs, first_day, price, ratio, together
+from projections.credited import ByTouch, Credited, Crediting, Touched
 from projections.period import between
 from projections.pipeline import observed_until, pipeline
 
@@ -131,9 +131,10 @@ class _Economics:
     """What all models share: leads, spend, and what a customer is worth."""
 
     def __init__(self, connection: Connection, by: str, terms: Terms) -> None:
-        if by not in SPENT_BY:
-            raise UnknownSource(f"spend is not told by {by!r}; there are {', '.join(SPENT_BY)}")
-        self._connection, self._by, self._terms = connection, by, terms
+        self._credited = Crediting(
+            connection, by, terms.since, terms.until, terms.lookback, terms.collapse_gap
+        )
+        self._connection, self._terms = connection, terms
         self._places = exponents(connection)
         since, until, lag = terms.since, terms.until, terms.lag
         now = observed_until(connection, terms.as_of) or 0
@@ -156,16 +157,7 @@ class _Economics:
 
     def rows(self, model: str) -> Answer:
         """Return rows, what is in none of them, and the total, as *model* credits it."""
-        terms = self._terms
-        found = credited(
-            self._connection,
-            model,
-            self._by,
-            terms.since,
-            terms.until,
-            terms.lookback,
-            terms.collapse_gap,
-        )
+        found = self._credited.by_model(model)
         shared = self._shared_overhead()
         sizes = dict.fromkeys((touched.value for touched in found if touched is not None), 0)
         for spent in (self._spent, self._winning):

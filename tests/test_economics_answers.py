@@ -11,76 +11,24 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
-from domain.attribution import MODELS, NANO
 from domain.economics import NO_REVENUE
-from domain.events import Fact
-from domain.journey import COLLAPSE_GAP, LOOKBACK
-from leadflow.policies import load_policy
-from projections import credited as roads
 from projections.costs import SPENT_BY, costs, first_day, together
-from projections.credit import STORED, attribution
-from projections.credited import NoPeriod, Touched, UnknownSource, credited
+from projections.credited import RULES, NoPeriod, UnknownSource, credited
 from projections.economics import NO_CHURN, Overhead, Terms, compare, economics
-from projections.runner import Runner
 from projections.schema import SCHEMA
 from projections.sources import summary
-from tests.projections_kit import DAY, HOUR, START, Log, fact, read_model_database
-
-POLICY = load_policy()
-SPRING = {"channel": "paid_search", "source": "google", "campaign": "spring"}
-NEWS = {"channel": "email", "source": "news", "campaign": "news"}
-
-
-def spent(day: int, amount: int, currency: str = "EUR", **where: str) -> Fact:
-    """Return a report, on a day after START, of what was spent on it."""
-    said = first_day(START + day * DAY)
-    return fact(
-        "spend.recorded", day * DAY, None, day=said, amount=amount, currency=currency, **where
-    )
-
-
-def market() -> list[Fact]:
-    """Return two campaigns: one that wins two customers, one that wins half of one."""
-    facts = [
-        spent(0, 10_000, **SPRING),
-        spent(40, 6_000, **SPRING),
-        spent(0, 5_000, **NEWS),
-        spent(1, -1_000, **NEWS),
-        spent(1, 700, "USD", **NEWS),
-        spent(1, 900, channel="display", campaign="nobody came"),
-        spent(1, 50),
-    ]
-    for n, (touches, amount) in enumerate(
-        [((SPRING,), 30_000), ((SPRING, NEWS), 20_000), ((NEWS,), None), ((), None)]
-    ):
-        who = f"p{n}@example.com"
-        facts.append(
-            fact(
-                "form.submitted",
-                n * HOUR,
-                who,
-                kind="contact",
-                touch=touches[0] if touches else None,
-            )
-        )
-        facts += [fact("page.viewed", DAY + n * HOUR, who, touch=touch) for touch in touches[1:]]
-        if amount is not None:
-            facts.append(
-                fact("deal.won", 30 * DAY, who, opportunity=f"o{n}", amount=amount, currency="EUR")
-            )
-    facts.append(
-        fact("deal.won", 35 * DAY, "p0@example.com", opportunity="more", amount=500, currency="EUR")
-    )
-    return facts
-
-
-def filled(engine: Engine, facts: list[Fact]) -> Engine:
-    runner = Runner(engine, Log(POLICY, facts), POLICY)
-    runner.create()
-    runner.catch_up()
-    return runner.engine
+from tests.economics_kit import (
+    bounds,
+    by_value,
+    filled,
+    histories,
+    market,
+    money,
+    told,
+)
+from tests.projections_kit import DAY, START, fact, read_model_database
 
 
 @pytest.fixture
@@ -90,16 +38,6 @@ def connection(database_url: str) -> Iterator[Connection]:
     with filled(engine, market()).connect() as connection:
         yield connection
     engine.dispose()
-
-
-def by_value(document: dict[str, Any]) -> dict[Any, dict[str, Any]]:
-    return {row["value"]: row for row in document["rows"]}
-
-
-def money(row: dict[str, Any], currency: str = "EUR") -> dict[str, Any]:
-    found: dict[str, Any]
-    (found,) = [one for one in row["money"] if one["currency"] == currency]
-    return found
 
 
 # --- sources ------------------------------------------------------------------------------------
@@ -285,63 +223,9 @@ def test_what_cannot_be_asked_is_refused_with_what_can(connection: Connection) -
 
 # --- two roads, and nothing lost ----------------------------------------------------------------
 
-_touch = st.sampled_from([None, SPRING, NEWS, {"channel": "email"}, {"channel": "direct"}])
-_act = st.tuples(
-    st.sampled_from(["page.viewed", "demo.requested", "deal.won", "form.submitted"]),
-    st.integers(0, 120),
-    st.integers(0, 3),
-    _touch,
-    st.none() | st.integers(-999, 99_999),
-    st.sampled_from(["EUR", "JPY"]),
-)
-_spend = st.tuples(
-    st.integers(0, 120),
-    st.integers(-999, 99_999),
-    st.sampled_from(["EUR", "JPY"]),
-    st.sampled_from([SPRING, NEWS, {}, {"campaign": "lonely"}, {"channel": "email"}]),
-)
-histories = st.tuples(st.lists(_act, max_size=14), st.lists(_spend, max_size=6))
-_bound = st.none() | st.integers(0, 120)
-
-
-def told(history: tuple[list[Any], list[Any]]) -> Engine:
-    """Return the read models of a history that Hypothesis made."""
-    facts = [spent(day, amount, currency, **where) for day, amount, currency, where in history[1]]
-    for n, (type_, day, who, touch, amount, currency) in enumerate(history[0]):
-        data = {"opportunity": f"o{n}"} if type_ == "deal.won" else {}
-        worth = {"amount": amount, "currency": currency} if data and amount is not None else {}
-        facts.append(
-            fact(type_, day * DAY + n, f"p{who}@example.com", touch=touch, **data, **worth)
-        )
-    return filled(read_model_database(), facts)
-
 
 @settings(max_examples=25)
-@given(histories, st.sampled_from(STORED), st.sampled_from(SPENT_BY), _bound, _bound)
-def test_credit_that_is_kept_is_the_credit_that_is_computed(
-    history: Any, model: str, by: str, start: int | None, end: int | None
-) -> None:
-    since = None if start is None else START + start * DAY
-    until = None if end is None else START + end * DAY
-    with told(history).connect() as connection:
-        kept = credited(connection, model, by, since, until)
-        computed = roads._computed(connection, model, by, since, until, LOOKBACK, COLLAPSE_GAP)
-        everything = credited(connection, model, by)
-        document = attribution(connection, model, by, "won")
-
-    assert computed == kept
-    deals = {
-        touched.value: one.deals
-        for touched, one in everything.items()
-        if touched is not None and (one.deals or one.revenue)
-    }
-    assert {row["value"]: int(Decimal(row["credit"]) * NANO) for row in document["rows"]} == deals
-    nobody = everything.get(None)
-    assert document["unattributed"]["conversions"] * NANO == (nobody.deals if nobody else 0)
-
-
-@settings(max_examples=25)
-@given(histories, st.sampled_from(sorted(MODELS)), st.sampled_from(SPENT_BY), _bound, _bound)
+@given(histories, st.sampled_from(RULES), st.sampled_from(SPENT_BY), bounds, bounds)
 def test_rows_and_what_is_in_none_are_all_there_was(
     history: Any, model: str, by: str, start: int | None, end: int | None
 ) -> None:
@@ -387,18 +271,6 @@ def _sum(*parts: Any) -> dict[str, int]:
         for currency, units in part.items():
             whole[currency] = whole.get(currency, 0) + units
     return {currency: units for currency, units in whole.items() if units}
-
-
-def test_credit_to_a_touch_that_names_nothing_is_not_credit_to_nobody() -> None:
-    facts = [
-        fact("form.submitted", 0, touch={"channel": "email"}, kind="contact"),
-        fact("deal.won", DAY, opportunity="o", amount=5, currency="EUR"),
-        fact("deal.won", DAY, "cy@example.com", opportunity="p", amount=7, currency="EUR"),
-    ]
-    with filled(read_model_database(), facts).connect() as connection:
-        found = credited(connection, "linear", "campaign")
-
-    assert ({"EUR": 5}, {"EUR": 7}) == (found[Touched(None)].revenue, found[None].revenue)
 
 
 # --- SQL ----------------------------------------------------------------------------------------
@@ -455,19 +327,3 @@ def test_the_view_of_economics_is_what_the_question_answers_per_month(
             assert view["spend"] == said[currency]["spend"], key
             assert (view["revenue"] or "0.00") == (said[currency]["revenue"] or "0.00"), key
     assert {campaign for _, campaign in found} - {None} == {campaign for _, campaign in asked}
-
-
-def test_a_model_that_shares_all_alike_is_read_from_the_question_of_attribution(
-    connection: Connection,
-) -> None:
-    asked = roads._of_all(connection, "linear", "campaign", LOOKBACK, COLLAPSE_GAP)
-    exact = credited(connection, "linear", "campaign")
-
-    assert exact.keys() == asked.keys()
-    for touched, one in exact.items():
-        assert (one.mqls, one.deals, one.revenue) == (
-            asked[touched].mqls,
-            asked[touched].deals,
-            asked[touched].revenue,
-        )
-    assert 2 * NANO == sum(one.customers for one in asked.values())

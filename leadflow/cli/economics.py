@@ -117,8 +117,8 @@ def economics(
     as_json: AsJson = False,
 ) -> None:
     """Show what leads and customers cost, and whether it pays, as an attribution model credits."""
-    from domain.attribution import MODELS
     from domain.journey import LOOKBACK
+    from projections.credited import RULES
     from projections.economics import Terms
     from projections.economics import compare as compared
     from projections.economics import economics as economics_of
@@ -137,7 +137,7 @@ def economics(
     )
     with read_models(ctx, as_of, known_at) as (_, connection):
         if compare or models is not None:
-            names = list(MODELS) if models is None else [one.strip() for one in models.split(",")]
+            names = list(RULES) if models is None else [one.strip() for one in models.split(",")]
             document = compared(connection, names, by, terms)
         else:
             document = economics_of(connection, model, by, terms)
