@@ -128,6 +128,17 @@ def test_what_makes_no_sense_is_refused(
     assert told in " ".join(said.split())
 
 
+def test_economics_compare_the_models_of_moments_too_and_in_a_period(leadflow: CommandLine) -> None:
+    period = ("--from", "2025-03-01", "--to", "2025-04-01")
+    found = leadflow.json("economics", "--compare", *period)
+    assert {"linear", "u_lead", "w", "full_path"} <= set(found["models"])
+    one = leadflow.json("economics", "--model", "full_path", *period)
+    assert one["total"]["customers"] == "1"
+    assert one["total"] == found["total"]
+    refused = leadflow("economics", "--model", "markov", *period, code=2).stderr.replace("│", " ")
+    assert "cannot be asked about a period" in " ".join(refused.split())
+
+
 def test_no_command_looks_back_for_no_time(leadflow: CommandLine) -> None:
     told = leadflow("economics", "--lookback", "0", code=2).stderr
     assert "--lookback" in told
