@@ -143,14 +143,7 @@ class Crediting:
                     found.setdefault(None, Credited()).add(kind, untouched * NANO, first=new)
             if kind == "won":
                 _earn(found, columns.attribute(model).amounts)
-                # a part of a known amount that rounds to nothing is known, too
-                worth = (parts > 0) & (of.amount != MISSING)[journey]
-                pairs = np.stack([of.codes[worth], of.currency[journey[worth]]])
-                for code, currency in np.unique(pairs, axis=1).T.tolist():
-                    _of(found, of.values[code]).earn(of.currencies[currency], 0)
-                for number in columns.untouched[of.amount[columns.untouched] != MISSING].tolist():
-                    currency = of.currencies[of.currency[number]]
-                    found[None].earn(currency, int(of.amount[number]))
+                _known(found, columns, parts > 0)
         return found
 
     def _columns(self, kind: str) -> tuple[Columns, Flags]:
@@ -211,6 +204,23 @@ def _earn(found: ByTouch, amounts: Mapping[str | None, Mapping[str, int]]) -> No
     for value, by_currency in amounts.items():
         for currency, units in by_currency.items():
             _of(found, value).earn(currency, units)
+
+
+def _known(found: ByTouch, columns: Columns, earns: Flags) -> None:
+    """Add what deals without a touch were worth, and in which currencies the others have worth.
+
+    *earns* says of each touch whether it has credit. Its part of a known amount may round to
+    nothing: that is 0, not unknown.
+    """
+    of = columns.journeys
+    known = of.amount != MISSING
+    worth = earns & np.repeat(known, of.lengths)
+    count = len(of.currencies)
+    pairs = of.codes.astype(np.int64) * count + np.repeat(of.currency, of.lengths)
+    for pair in np.unique(pairs[worth]).tolist():
+        _of(found, of.values[pair // count]).earn(of.currencies[pair % count], 0)
+    for number in columns.untouched[known[columns.untouched]].tolist():
+        found[None].earn(of.currencies[of.currency[number]], int(of.amount[number]))
 
 
 def _firsts(journeys: Journeys) -> Flags:
