@@ -10,7 +10,7 @@ people from doing by accident what they did not mean to.
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -187,7 +187,14 @@ def _ask_sqlite(
     driver.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
     driver.execute("PRAGMA query_only = ON")
     allowed = {*readable(personal=personal), "json_each", "json_tree"}
+    real = {str(name).lower() for (name,) in driver.execute(_REAL_NAMES)}
     denied: list[str] = []
+
+    def may_read(name: str, column: str | None) -> bool:
+        # names as they are written; a common table is met only where none of its columns is read
+        folded = name.lower()
+        is_common = column == "" and folded not in real and not folded.startswith(_RESERVED)
+        return folded in allowed or is_common
 
     def authorize(
         action: int, one: str | None, two: str | None, _db: str | None, _inner: str | None
@@ -196,7 +203,7 @@ def _ask_sqlite(
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_FUNCTION and two != "load_extension":
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_READ and one in allowed:
+        if action == sqlite3.SQLITE_READ and one is not None and may_read(one, two):
             return sqlite3.SQLITE_OK
         denied.append(str((two if action == sqlite3.SQLITE_FUNCTION else one) or action))
         return sqlite3.SQLITE_DENY
@@ -207,8 +214,12 @@ def _ask_sqlite(
         with closing(driver.cursor()) as cursor:
             try:
                 (position,) = cursor.execute("SELECT max(position) FROM checkpoints").fetchone()
+                roots = dict(cursor.execute(_ROOTS).fetchall())
                 driver.set_authorizer(authorize)
                 driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+                denied += _opened(cursor, sql, roots, allowed)
+                if denied:
+                    raise _refused(denied[-1], sql)
                 cursor.execute(sql)
                 columns = [one[0] for one in cursor.description or ()]
                 yield int(position or 0), columns, cursor
@@ -219,6 +230,28 @@ def _ask_sqlite(
         driver.set_authorizer(None)
         if driver.in_transaction:
             driver.rollback()
+
+
+_REAL_NAMES: Final = "SELECT name FROM sqlite_master UNION ALL SELECT name FROM pragma_module_list"
+_RESERVED: Final = ("sqlite_", "pragma_")
+_ROOTS: Final = "SELECT rootpage, tbl_name FROM sqlite_master WHERE rootpage > 0"
+
+
+def _opened(cursor: Any, sql: str, roots: Mapping[int, str], allowed: Collection[str]) -> list[str]:
+    """Return the tables that *sql* opens though they are not *allowed*.
+
+    The authorizer is not asked about the columns by which NATURAL and USING join; the program that
+    SQLite makes of the statement shows every table that it opens, by its root page.
+    """
+    if sql[_skipped(sql) :][: len("EXPLAIN")].upper() == "EXPLAIN":
+        return []  # which opens nothing
+    cursor.execute(f"EXPLAIN {sql}")
+    names = [
+        roots.get(root, "this")
+        for _, code, _, root, *_ in cursor
+        if code in ("OpenRead", "OpenWrite")
+    ]
+    return [name for name in names if name.lower() not in allowed]
 
 
 def _said_by_sqlite(error: Exception, sql: str, denied: Sequence[str], timeout: float) -> Exception:

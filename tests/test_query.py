@@ -109,6 +109,25 @@ HOSTILE = [
     "SELECT * FROM leadflow.stored_events",
     "SELECT * FROM dead_letters",
     "SELECT count(*) FROM people",
+    "SELECT count(*) FROM PEOPLE AS p",
+    "SELECT count(*) FROM stored_events",
+    "SELECT 1 FROM leadflow.stored_events",
+    "SELECT 1 FROM people",
+    "SELECT EXISTS (SELECT 1 FROM people)",
+    "SELECT count(*) FROM v_People",
+    'SELECT count(*) FROM "people"',
+    "WITH x AS (SELECT 1 AS n FROM people) SELECT count(*) FROM x",
+    "WITH x AS (SELECT DISTINCT email FROM v_people) SELECT count(*) FROM x",
+    "WITH x AS (SELECT 1 AS n) SELECT count(*) FROM x, people",
+    "WITH g (email) AS (VALUES ('')) SELECT email FROM g FULL JOIN v_people USING (email)",
+    "WITH g (email) AS (VALUES ('')) SELECT count(*) FROM g JOIN v_people USING (email)",
+    "SELECT count(*) FROM v_pipeline NATURAL JOIN people",
+    "SELECT count(*) FROM sqlite_master",
+    "SELECT count(*) FROM SQLITE_SCHEMA",
+    "SELECT count(*) FROM sqlite_temp_master",
+    "SELECT count(*) FROM dbstat",
+    "SELECT count(*) FROM pragma_table_info('people')",
+    "SELECT count(*) FROM pragma_database_list",
     "SELECT email FROM (SELECT * FROM v_people) AS w",
     "SELECT (SELECT max(name) FROM people) FROM v_pipeline",
     "SELECT load_extension('x')",
@@ -173,6 +192,63 @@ def test_sql_functions_and_common_tables_may_be_used(app: App) -> None:
     assert [[1]] == found["rows"]
     found = ask(app, "WITH p AS (SELECT * FROM v_pipeline) SELECT count(*) AS n FROM p")
     assert found["rows"][0][0] > 0
+
+
+COMMON = [
+    ("WITH x AS (SELECT DISTINCT stage FROM v_pipeline) SELECT count(*) > 0 FROM x", True),
+    ("WITH x AS (SELECT stage FROM v_pipeline LIMIT 2) SELECT count(*) FROM x", 2),
+    ("WITH x AS (SELECT DISTINCT stage FROM v_pipeline) SELECT count(*) > 0 FROM X AS y", True),
+    ("WITH x AS MATERIALIZED (SELECT lead_id FROM v_pipeline) SELECT count(*) FROM x", 12),
+    ("WITH x AS NOT MATERIALIZED (SELECT DISTINCT 1 AS n) SELECT count(*) FROM x", 1),
+    (
+        (
+            "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5)"
+            " SELECT count(*) FROM r"
+        ),
+        5,
+    ),
+    (
+        (
+            "WITH RECURSIVE r (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5)"
+            " SELECT count(*) FROM r AS a, r AS b"
+        ),
+        25,
+    ),
+    (
+        (
+            "WITH a AS (SELECT DISTINCT lead_id FROM v_pipeline), b AS (SELECT 1 AS n UNION SELECT 2)"
+            " SELECT count(*) FROM a CROSS JOIN b"
+        ),
+        24,
+    ),
+    (
+        (
+            "WITH a AS (SELECT lead_id FROM v_pipeline LIMIT 3), b AS (SELECT 1 AS n FROM a)"
+            " SELECT count(*) FROM b"
+        ),
+        3,
+    ),
+    ("SELECT (WITH x AS (SELECT DISTINCT lead_id FROM v_pipeline) SELECT count(*) FROM x)", 12),
+    (
+        (
+            "WITH x AS (SELECT DISTINCT stage FROM v_stages) SELECT count(*) > 0 FROM v_pipeline"
+            " WHERE EXISTS (SELECT 1 FROM x)"
+        ),
+        True,
+    ),
+    (
+        "WITH pipeline AS (SELECT DISTINCT lead_id FROM v_pipeline) SELECT count(*) FROM pipeline",
+        12,
+    ),
+    ("SELECT count(*) FROM V_PIPELINE", 12),
+    ("SELECT count(*) FROM (SELECT DISTINCT lead_id FROM v_pipeline LIMIT 4) AS x", 4),
+    ("SELECT count(*) FROM v_pipeline JOIN v_pipeline AS other USING (lead_id)", 12),
+]
+
+
+@pytest.mark.parametrize(("statement", "answer"), COMMON)
+def test_common_tables_may_be_counted(app: App, statement: str, answer: int) -> None:
+    assert [[answer]] == ask(app, statement)["rows"]
 
 
 def test_a_database_that_is_not_there_is_told_and_not_made(database_url: str) -> None:
