@@ -7,8 +7,8 @@ drawn without a browser and without a network (``vl-convert-python``, the extra 
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, Final
 
 Document = Mapping[str, Any]
@@ -25,6 +25,8 @@ _WIDTH: Final = 560
 _BAR: Final = 26
 _THIN_BAR: Final = 13
 _NONE: Final = "(none)"
+_UNTOUCHED: Final = "(no touch)"
+_NOTHING: Final = "nothing to draw"
 _COLOR: Final = "#4c78a8"
 _STAGE_NAMES: Final = "stage"
 
@@ -66,8 +68,10 @@ def funnel(document: Document) -> Spec:
     y = {"field": "step", "type": "nominal", "sort": None, "title": None}
     x = {"field": "leads", "type": "quantitative", "title": "leads"}
     spec = _chart(title, rows, "bar", x=x, y=y)
-    if groups:
+    if groups and rows:
         return _side_by_side(spec, "group")
+    if not rows:
+        return _empty(spec)
     label = {"mark": {"type": "text", "align": "left", "dx": 4}}
     text = {"field": "of first", "type": "quantitative", "format": ".1%"}
     return _layered(spec, [{"mark": "bar"}, {**label, "encoding": {"text": text}}])
@@ -89,7 +93,13 @@ def attribution(document: Document) -> Spec:
     title += "" if compared else f" by {document['model']}"
     y = {"field": "value", "type": "nominal", "sort": None, "title": None}
     x = {"field": "credit", "type": "quantitative", "title": "conversions credited"}
+    nobody = document.get("unattributed", {}).get("conversions", 0)
+    if nobody:  # or the bars would not add up to the conversions
+        names = [name for name, _ in _credits(document, shown[0])] if shown else []
+        rows += [{"value": _UNTOUCHED, "model": name, "credit": float(nobody)} for name in names]
     spec = _chart(title + _of(shown, document["rows"]), rows, "bar", x=x, y=y)
+    if not rows:
+        return _empty(spec)
     return _side_by_side(spec, "model") if compared else spec
 
 
@@ -117,7 +127,7 @@ def pipeline_over_time(document: Document) -> Spec:
     spec = _chart(f"Pipeline by {document['every']}", rows, "area", x=x, y=y)
     color = {"field": _STAGE_NAMES, "type": "nominal", "sort": order, "title": None}
     spec["encoding"] |= {"color": color, "order": {"field": "n", "type": "quantitative"}}
-    return spec
+    return spec if rows else _empty(spec)
 
 
 def curve(document: Document) -> Spec:
@@ -197,6 +207,16 @@ def _chart(title: str, rows: Sequence[Mapping[str, Any]], mark: str, *, x: Spec,
     return spec
 
 
+def _empty(spec: Spec) -> Spec:
+    """Return the chart *spec* without rows: its title, and the words that there is nothing.
+
+    Axes of no data have no ends, and some of them cannot be drawn.
+    """
+    kept = {name: spec[name] for name in ("$schema", "title", "width", "data", "config")}
+    words = {"type": "text", "text": _NOTHING}
+    return kept | {"height": 2 * _BAR, "data": {"values": [{}]}, "mark": words, "encoding": {}}
+
+
 def _layered(spec: Spec, layers: list[Spec]) -> Spec:
     """Return *spec* with *layers* in place of its mark; they share its encoding."""
     return {name: value for name, value in spec.items() if name != "mark"} | {"layer": layers}
@@ -248,10 +268,15 @@ def as_svg(spec: Spec) -> str:
 def as_text(spec: Spec, width: int = 78) -> str:
     """Return the chart in characters, at most *width* of them a line.
 
-    Raises ChartsMissing for lines, which another library of the extra draws.
+    It can be read without colours. Raises ChartsMissing for lines, which another library of the
+    extra draws.
     """
+    if not spec["encoding"]:
+        return f"{spec['title']}\n{_NOTHING}"
     if spec["encoding"]["y"]["type"] == "nominal":
         return _bars(spec, width)
+    if spec.get("mark") == "area":
+        return _stacked(spec, width)
     return _lines(spec, width)
 
 
@@ -275,6 +300,38 @@ def _bars(spec: Spec, width: int) -> str:
     return "\n".join(lines)
 
 
+def _stacked(spec: Spec, width: int) -> str:
+    """Return a bar per instant, each of its parts in a letter of its own."""
+    encoding, rows = spec["encoding"], spec["data"]["values"]
+    across, up, by = (encoding[one]["field"] for one in ("x", "y", "color"))
+    letters = dict(zip(dict.fromkeys(row[by] for row in rows), ascii_lowercase, strict=False))
+    bars: dict[str, dict[str, int]] = {}
+    for row in rows:
+        bars.setdefault(row[across], {})[row[by]] = row[up]
+    every = -(-len(bars) // MOST_BARS)
+    # the last instant, and every so many before it
+    shown = {
+        at: parts for n, (at, parts) in enumerate(bars.items(), 1) if not (len(bars) - n) % every
+    }
+    most = max(sum(parts.values()) for parts in shown.values())
+    room = max(8, width - _DATE - 2 - len(f"{most:,}") - 1)
+    lines = [
+        spec["title"] + (f", one of {every}" if every > 1 else ""),
+        f"{encoding['y']['title']}: "
+        + "  ".join(f"{letter} {name}" for name, letter in letters.items()),
+    ]
+    for at, parts in shown.items():
+        bar, sum_ = "", 0
+        for name, letter in letters.items():
+            sum_ += parts.get(name, 0)
+            bar += letter * ((round(room * sum_ / most) if most else 0) - len(bar))
+        lines.append(f"{at[:_DATE]}  {bar} {sum_:,}")
+    return "\n".join(lines)
+
+
+_DATE: Final = len("2026-01-31")
+
+
 def _lines(spec: Spec, width: int) -> str:
     try:
         import plotille
@@ -288,19 +345,17 @@ def _lines(spec: Spec, width: int) -> str:
     figure = plotille.Figure()
     figure.width, figure.height = max(20, width - 24), 16
     figure.color_mode = "byte"
-    figure.x_label, figure.y_label = encoding["x"]["title"] or "days", encoding["y"]["title"]
+    figure.x_label, figure.y_label = encoding["x"]["title"], encoding["y"]["title"]
     figure.set_x_limits(min_=0)
     figure.set_y_limits(min_=0)
     figure.register_label_formatter(float, _tick)
     figure.register_label_formatter(int, _tick)
-    temporal = encoding["x"]["type"] == "temporal"
-    first = min((row[across] for row in rows), default="")
-    for name in dict.fromkeys(row[by] if by else None for row in rows):
+    names = list(dict.fromkeys(row[by] if by else None for row in rows))
+    for name, letter in zip(names, ascii_lowercase, strict=False):
         mine = [row for row in rows if by is None or row[by] == name]
-        xs = [_days_from(first, row[across]) if temporal else row[across] for row in mine]
-        figure.plot(*_steps(xs, [row[up] for row in mine]), label=name)
-    text = figure.show(legend=by is not None) if rows else "nothing to draw"
-    return f"{spec['title']}\n{text}"
+        stairs = _steps([row[across] for row in mine], [row[up] for row in mine])
+        figure.plot(*stairs, label=name, marker=letter if len(names) > 1 else None)
+    return f"{spec['title']}\n{figure.show(legend=by is not None)}"
 
 
 def _tick(value: float, chars: int, *, delta: float, left: bool = False) -> str:  # noqa: ARG001 - asked so
@@ -312,10 +367,6 @@ def _steps(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[
     """Return the corners of the stairs that hold each value until the next one."""
     stairs = [(x, y) for i, x in enumerate(xs) for y in (ys[max(i - 1, 0)], ys[i])]
     return [x for x, _ in stairs], [y for _, y in stairs]
-
-
-def _days_from(first: str, at: str) -> float:
-    return (datetime.fromisoformat(at) - datetime.fromisoformat(first)).total_seconds() / 86_400
 
 
 def _drawing() -> Any:

@@ -168,6 +168,45 @@ def test_bars_in_the_terminal_are_as_long_as_they_count() -> None:
     assert max(map(len, (captured, mql, won))) <= 60
 
 
+def test_a_pipeline_in_the_terminal_has_dates_and_letters_instead_of_colours() -> None:
+    stages = [{"stage": "captured", "leads": 6}, {"stage": "mql", "leads": 3}]
+    points = [
+        {"at": "2026-01-31T23:59:59.999999Z", "stages": stages[1:]},
+        {"at": "2026-02-28T23:59:59.999999Z", "stages": stages},
+    ]
+    title, legend, first, last = as_text(
+        charts.pipeline_over_time({"every": "month", "points": points}), 60
+    ).splitlines()
+
+    assert ("Pipeline by month", "open leads: a captured  b mql") == (title, legend)
+    assert first.split() == ["2026-01-31", "b" * first.count("b"), "3"]
+    assert last.startswith("2026-02-28  aaa")
+    assert last.endswith("bb 9")
+    assert last.count("a") == pytest.approx(2 * last.count("b"), abs=1)
+    assert first.count("b") == pytest.approx(last.count("b"), abs=1)
+    assert max(len(first), len(last)) <= 60
+
+
+def test_of_many_periods_the_terminal_shows_some_the_last_among_them() -> None:
+    days = [f"2026-{month:02}-{day:02}" for month in range(1, 4) for day in range(1, 29)]
+    points = [{"at": f"{day}T23:59:59Z", "stages": [{"stage": "mql", "leads": 1}]} for day in days]
+
+    title, _, *bars = as_text(
+        charts.pipeline_over_time({"every": "day", "points": points})
+    ).splitlines()
+
+    assert title.endswith("one of 3")
+    assert [bar[:10] for bar in bars] == days[::-1][::3][::-1]
+
+
+def test_curves_in_the_terminal_are_told_apart_without_colours() -> None:
+    groups = [{"value": value, **GROUP} for value in ("email", "event")]
+
+    *_, email, event = as_text(charts.curve({**CURVE, "groups": groups})).splitlines()
+
+    assert ("a", "b") == (email.strip()[1], event.strip()[1])
+
+
 def test_lines_in_the_terminal_name_their_group() -> None:
     text = as_text(charts.curve({**CURVE, "groups": [{"value": "email", **GROUP}]}))
 
@@ -176,20 +215,58 @@ def test_lines_in_the_terminal_name_their_group() -> None:
     assert len(text.splitlines()) > 10
 
 
-@pytest.mark.parametrize(
+EMPTY = (
     "chart, document",
     [
         (charts.funnel, {**FUNNEL, "steps": []}),
+        (charts.funnel, {**FUNNEL, "steps": [step("captured", 0, None)]}),
         (charts.attribution, {**CREDIT, "rows": []}),
+        (charts.attribution, {"conversion": "won", "models": ["first", "last"], "rows": []}),
         (charts.pipeline_over_time, {**SERIES, "points": []}),
+        (
+            charts.pipeline_over_time,
+            {**SERIES, "points": [{"at": SERIES["points"][0]["at"], "stages": []}]},
+        ),
         (charts.curve, {**CURVE, "curve": [], "at_risk": []}),
     ],
 )
+
+
+@pytest.mark.parametrize(*EMPTY)
 def test_an_empty_answer_is_drawn_too(
     chart: charts.Chart, document: dict[str, Any], tmp_path: Path
 ) -> None:
-    save(chart(document), tmp_path / "chart.svg")
+    for name in ("chart.svg", "chart.png", "chart.json"):
+        save(chart(document), tmp_path / name)
+    root = ET.parse(tmp_path / "chart.svg").getroot()  # noqa: S314 - our own file
+    assert float(root.attrib["width"]) < 2_000
     assert as_text(chart(document))
+
+
+def test_a_chart_of_nothing_says_so() -> None:
+    for chart in (
+        charts.pipeline_over_time({**SERIES, "points": []}),
+        charts.attribution({**CREDIT, "rows": []}),
+    ):
+        assert as_text(chart) == f"{chart['title']}\nnothing to draw"
+
+
+def test_conversions_without_a_touch_have_a_bar_too() -> None:
+    told = {"unattributed": {"conversions": 3, "amounts": []}}
+    models = {"first": {"credit": "1"}, "last": {"credit": "2"}}
+    rows = charts.attribution({**CREDIT, **told})["data"]["values"]
+    both = charts.attribution(
+        {"conversion": "won", "rows": [{"value": "email", "models": models}], **told}
+    )["data"]["values"]
+
+    assert ("(no touch)", 3.0, 6.0) == (
+        rows[-1]["value"],
+        rows[-1]["credit"],
+        sum(row["credit"] for row in rows),
+    )
+    assert [("(no touch)", "first", 3.0), ("(no touch)", "last", 3.0)] == [
+        tuple(row.values()) for row in both[2:]
+    ]
 
 
 @pytest.mark.parametrize("name", ["chart.jpg", "chart", "nowhere/chart.svg"])

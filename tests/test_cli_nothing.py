@@ -60,3 +60,22 @@ def test_a_word_of_the_source_mix_that_means_nothing_is_refused(
     leadflow: CommandLine, option: str, value: str, words: str
 ) -> None:
     assert words in " ".join(leadflow("source-mix", option, value, code=2).stderr.split())
+
+
+DRAWN = {
+    "pipeline": ("pipeline", "--every", "month"),
+    "pipeline later": ("pipeline", "--every", "month", "--from", "2030-01-01"),
+    "funnel": ("funnel", "--steps", "captured,mql,won"),
+    "funnel by": ("funnel", "--steps", "captured,mql,won", "--by", "channel"),
+    "attribution": ("attribution",),
+    "compare": ("attribution", "--compare"),
+    "curve": ("curve", "--from-stage", "mql", "--to-stage", "sql"),
+}
+
+
+@pytest.mark.parametrize("asked", DRAWN.values(), ids=DRAWN)
+def test_nothing_can_be_drawn(leadflow: CommandLine, asked: tuple[str, ...]) -> None:
+    for where in ("none.svg", "none.png", "none.json", "-"):
+        result = leadflow(*asked, "--plot", where)
+
+        assert where == "-" or f"drawn: {where}" in result.stderr
