@@ -120,7 +120,8 @@ FROM consents g JOIN pipeline p ON p.lead_no = g.lead_no""",
 SELECT a.account, a.leads, o.stage AS furthest_stage, a.deals_open, a.deals_won, a.owners,
   @at(a.first_us) AS first_event_at, @at(a.last_us) AS last_event_at
 FROM (SELECT p.account, count(*) AS leads, max(coalesce(e.rank, -1) * 100 - e.n) AS furthest,
-    sum(p.deals_open) AS deals_open, sum(p.deals_won) AS deals_won,
+    CAST(sum(p.deals_open) AS BIGINT) AS deals_open,
+    CAST(sum(p.deals_won) AS BIGINT) AS deals_won,
     count(DISTINCT p.owner) AS owners, min(p.first_event_at_us) AS first_us,
     max(p.last_event_at_us) AS last_us
   FROM pipeline p LEFT JOIN stage_order e ON e.stage = p.stage

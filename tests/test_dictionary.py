@@ -77,6 +77,41 @@ def test_postgresql_shows_the_same_words_as_comments(postgres_database: str) -> 
     assert [] == [row for row in stored if not row[2] and row[0] != "leadflow_version"]
 
 
+TYPES = {
+    "text": {"text"},
+    "integer": {"integer", "bigint", "smallint"},
+    "decimal": {"numeric"},
+    "timestamp": {"timestamp with time zone"},
+    "boolean": {"boolean"},
+    "float": {"double precision"},
+}
+
+
+def test_columns_on_postgresql_have_the_types_that_the_dictionary_names(
+    postgres_database: str,
+) -> None:
+    migrate.upgrade(postgres_database)
+    engine = migrate.make_engine(postgres_database)
+    create(engine)
+    with engine.connect() as connection:
+        found = connection.execute(
+            text(
+                "SELECT table_name, column_name, data_type FROM information_schema.columns"
+                " WHERE table_schema = :schema"
+            ),
+            {"schema": SCHEMA},
+        ).all()
+    engine.dispose()
+    said = {(e.relation, e.column_name): e.type for e in entries() if e.n}
+
+    assert said.keys() == {(relation, column) for relation, column, _ in found}
+    assert [] == [
+        (relation, column, type_)
+        for relation, column, type_ in found
+        if type_ not in TYPES[str(said[relation, column])]
+    ]
+
+
 def test_views_of_personal_tables_are_personal() -> None:
     from projections.views import view_texts
 
