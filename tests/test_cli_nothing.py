@@ -79,3 +79,44 @@ def test_nothing_can_be_drawn(leadflow: CommandLine, asked: tuple[str, ...]) -> 
         result = leadflow(*asked, "--plot", where)
 
         assert where == "-" or f"drawn: {where}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("attribution", "--paths", "nix"),
+        ("targets", "--targets", "nix"),
+        ("targets", "check", "nix"),
+        ("query", "--file", "nix"),
+        ("economics", "--fully-loaded", "nix"),
+        ("speed", "--calendar", "nix"),
+        ("speed", "--by", "team", "--teams", "nix"),
+    ],
+)
+def test_a_file_that_is_missing_is_misuse_of_the_option_that_names_it(
+    leadflow: CommandLine, asked: tuple[str, ...]
+) -> None:
+    *_, option, file = asked
+    told = " ".join(leadflow(*asked, code=2).stderr.replace("│", "").split())
+
+    option = "FILE" if option == "check" else option
+    assert f"Invalid value for {option}: {file}: No such file or directory; give the" in told
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        (("pipeline", "--stuck", "-1"), "'--stuck': -1 is too small; give 0 or more"),
+        (("pipeline", "--stuck", "100001"), "'--stuck': 100001 is too large; give 100000 or less"),
+        (("forecast", "--months", "0"), "'--months': 0 is too small; give 1 or more"),
+        (("query", "SELECT 1", "--limit", "-1"), "'--limit': -1 is too small; give 0 or more"),
+        (("simulate", "x", "--leads", "0"), "'--leads': 0 is too small; give 1 or more"),
+        (("simulate", "x", "--leads", "many"), "'--leads': many is no whole number"),
+    ],
+)
+def test_a_number_out_of_its_limits_is_told_with_them(
+    leadflow: CommandLine, asked: tuple[str, ...], words: str
+) -> None:
+    told = " ".join(leadflow(*asked, code=2).stderr.replace("│", "").split())
+
+    assert f"Invalid value for {words}" in told

@@ -22,7 +22,7 @@ from leadflow.cli.frame import (
     table,
 )
 from leadflow.cli.progress import Progress
-from leadflow.cli.reading import misuse, read_models, value_text
+from leadflow.cli.reading import misuse, read_models, reading_file, value_text
 
 if TYPE_CHECKING:
     from leadflow.paths import Layout
@@ -166,7 +166,11 @@ def attribution(
     transforms = tuple(transform or ())
     if paths is not None:
         _refuse_of_paths(ctx)
-        with _reading(paths, separator, delimiter) as (layout, tell), misuse():
+        with (
+            reading_file("--paths"),
+            _reading(paths, separator, delimiter) as (layout, tell),
+            misuse(),
+        ):
             found = [_of_paths(paths, wanted, transforms, layout, tell)]
     else:
         if (separator, delimiter) != (">", ","):

@@ -22,7 +22,7 @@ from leadflow.cli.frame import (
     table,
     to_option,
 )
-from leadflow.cli.reading import read_models, value_text
+from leadflow.cli.reading import read_models, reading_file, value_text
 from leadflow.cli.sources import show_unmatched
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ def _overheads(given: tuple[str, str] | None, file: Path | None) -> Any:
     from leadflow.overheads import read_overheads
     from projections.economics import Overhead
 
-    found = [] if file is None else read_overheads(file)
+    with reading_file("--fully-loaded"):
+        found = [] if file is None else read_overheads(file)
     amount = _amount(given, "--overhead")
     return found if amount is None else [*found, Overhead(*amount)]
 

@@ -19,7 +19,7 @@ from leadflow.cli.frame import (
     table,
     utc,
 )
-from leadflow.cli.reading import misuse
+from leadflow.cli.reading import misuse, reading_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -110,7 +110,8 @@ def _statement(sql: str | None, file: Path | None) -> str:
         )
     if file is not None:
         try:
-            return file.read_text(encoding="utf-8")
+            with reading_file("--file"):
+                return file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise typer.BadParameter(f"--file {file}: is no text in UTF-8") from None
     return sys.stdin.read() if sql == "-" else str(sql)

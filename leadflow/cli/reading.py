@@ -66,6 +66,18 @@ def misuse() -> Generator[None]:
         raise typer.BadParameter(str(error)) from None
 
 
+@contextmanager
+def reading_file(option: str) -> Generator[None]:
+    """Turn the absence of the file that *option* names, and what else keeps it shut, into misuse."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise typer.BadParameter(
+            f"{why}; give the path of a file that can be read", param_hint=option
+        ) from None
+
+
 def value_text(value: Any) -> str:
     """Return a value of a dimension for people."""
     return "(none)" if value is None else str(value)

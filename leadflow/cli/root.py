@@ -29,6 +29,7 @@ class Root(TyperGroup):
             raise
         except Exception as error:
             if _is_usage(error):
+                _name_value(error)
                 raise
             verbose = session(ctx).verbose
             words = told(error)
@@ -62,6 +63,25 @@ def hoisted(args: Sequence[str]) -> list[str]:
         else:
             rest.append(arg)
     return front + rest
+
+
+_WRONG: Final = {
+    "greater_than_equal": "is too small; give {ge} or more",
+    "less_than_equal": "is too large; give {le} or less",
+    "int_parsing": "is no whole number",
+    "int_from_float": "is no whole number",
+    "float_parsing": "is no number",
+}
+"""What the parser found, and how to say it: its own words leave out the value."""
+
+
+def _name_value(error: Any) -> None:
+    """Tell the value of an option that is no number, or none in its limits."""
+    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    words = _WRONG.get(found[0]["type"]) if found else None
+    if words is not None:
+        error.message = f"{found[0]['input']!r} ".replace("'", "")
+        error.message += words.format(**found[0].get("ctx", {}))
 
 
 def _is_usage(error: Exception) -> bool:

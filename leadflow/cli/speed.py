@@ -20,7 +20,7 @@ from leadflow.cli.frame import (
     table,
     to_option,
 )
-from leadflow.cli.reading import read_models, value_text
+from leadflow.cli.reading import read_models, reading_file, value_text
 from leadflow.instants import brief_duration
 
 T = TypeVar("T")
@@ -124,12 +124,10 @@ def speed(
 
 def _loaded(load: Callable[[Path], T], path: Path | None, option: str) -> T | None:
     try:
-        return None if path is None else load(path)
+        with reading_file(option):
+            return None if path is None else load(path)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
-    except OSError as error:
-        reason = f"{path}: {error.strerror or error}"
-        raise typer.BadParameter(reason, param_hint=option) from None
 
 
 def _speed(console: Console, document: dict[str, Any], by: str | None) -> None:

@@ -16,7 +16,7 @@ from leadflow.cli.frame import (
     session,
     table,
 )
-from leadflow.cli.reading import read_models, value_text
+from leadflow.cli.reading import read_models, reading_file, value_text
 
 if TYPE_CHECKING:
     from leadflow.targets import TargetProblem
@@ -58,7 +58,8 @@ def targets(
     from leadflow.targets import load_targets
     from leadflow.targets import targets as targets_of
 
-    given = load_targets(_path(ctx, file))
+    with reading_file("--targets"):
+        given = load_targets(_path(ctx, file))
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = targets_of(connection, given, as_of)
     answer(document, as_json, lambda console: _targets(console, document))
@@ -126,7 +127,8 @@ def check(ctx: typer.Context, file: TargetsFile = None, as_json: AsJson = False)
     problems: tuple[TargetProblem, ...] = ()
     told = f"{path} is valid"
     try:
-        given = load_targets(path)
+        with reading_file("FILE"):
+            given = load_targets(path)
         told += f": {len(given.target)} targets, {len(given.benchmark)} benchmarks"
     except TargetsInvalid as error:
         problems, told = error.problems, str(error)
