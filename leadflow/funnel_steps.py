@@ -1,7 +1,7 @@
 """What the steps of a funnel ask, as a person writes them: stages, and events with filters."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
@@ -111,6 +111,52 @@ def _filters(text: str, word: str) -> list[Filter]:
             )
         filters.append(Filter(found[1].strip(), found[2], found[3].strip()))
     return filters
+
+
+def unknown_words(steps: Sequence[Step], leads: Sequence[int]) -> list[str]:
+    """Return what to tell of steps that nobody took and whose words the contract does not know.
+
+    *leads* is how many took each of them. Events may carry types and fields of their own, so that
+    such a step is no mistake before it matches nothing.
+    """
+    from consumers.registry import TYPES
+
+    told = []
+    for step, there in zip(steps, leads, strict=True):
+        if there or step.is_stage:
+            continue
+        if step.name not in TYPES:
+            told.append(f"{step.text}: nobody took this step{_nearest(step.name, TYPES)}")
+            continue
+        known = _fields_of(step.name)
+        told += [
+            f"{step.text}: nobody took this step, and {step.name} has no field {one.field}"
+            f" of its own; its fields are {', '.join(known)}"
+            for one in step.where
+            if one.field.partition(".")[0] not in {name.partition(".")[0] for name in known}
+            or (one.field.startswith("touch.") and one.field not in known)
+        ]
+    return told
+
+
+def _nearest(name: str, types: Iterable[str]) -> str:
+    from rapidfuzz import fuzz, process
+
+    found = process.extract(name, list(types), scorer=fuzz.ratio, limit=2, score_cutoff=80)
+    near = " or ".join(one for one, _, _ in found)
+    return ", and no type of event is called so in the contract" + (
+        f"; did you mean {near}?" if near else "; leadflow schema lists them"
+    )
+
+
+def _fields_of(type_: str) -> list[str]:
+    """Return the fields by which events of *type_* can be filtered."""
+    from consumers.blocks import Touch
+    from consumers.schemas import describe_types
+
+    own = next(one.fields for one in describe_types() if one.name == type_)
+    touch = (f"touch.{name}" for name in Touch.__annotations__)
+    return [*(one.name for one in own), "actor", "source", *touch]
 
 
 def refuse_twins(steps: Sequence[Step], mode: str) -> None:

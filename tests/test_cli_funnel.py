@@ -80,6 +80,19 @@ def leads(leadflow: CommandLine, steps: str, *words: str) -> list[int]:
     return [step["leads"] for step in leadflow.json("funnel", "--steps", steps, *words)["steps"]]
 
 
+def test_a_word_that_the_contract_does_not_know_is_told_where_it_matches_nothing(
+    leadflow: CommandLine,
+) -> None:
+    told = leadflow("funnel", "--steps", "form.submitted[knd=demo],won").stderr
+    assert "form.submitted has no field knd of its own; its fields are form, fields, kind," in told
+    told = leadflow("funnel", "--steps", "form.submited,deal.won").stderr
+    assert "form.submited: nobody took this step" in told
+    assert "did you mean form.submitted" in told
+    for known in ("form.submitted[kind=never]", "form.submitted[touch.campaign=x]", "captured"):
+        told = leadflow("funnel", "--steps", f"{known},form.submitted[fields.size=9]").stderr
+        assert "nobody" not in told
+
+
 def groups(leadflow: CommandLine, steps: str, *words: str) -> dict[Any, list[int]]:
     """Return the same by group."""
     document = leadflow.json("funnel", "--steps", steps, *words)

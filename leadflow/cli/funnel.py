@@ -14,6 +14,7 @@ from leadflow.cli.frame import (
     check_period,
     duration_option,
     from_option,
+    note,
     percent,
     table,
     to_option,
@@ -104,7 +105,7 @@ def funnel(
 ) -> None:
     """Show how many leads get from step to step, and how fast."""
     from leadflow import charts
-    from leadflow.funnel_steps import parse_exclusion, parse_steps
+    from leadflow.funnel_steps import parse_exclusion, parse_steps, unknown_words
     from leadflow.funnels import FIELD, default_mode
     from leadflow.funnels import funnel as funnel_of
     from projections.funnel import Question
@@ -144,6 +145,8 @@ def funnel(
             known_at=known_at,
         )
     answer(document, as_json, lambda console: _funnel(console, document, by))
+    for words in unknown_words(asked, [step["leads"] for step in document["steps"]]):
+        note(words)
     draw(charts.funnel, document, plot)
 
 
