@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import CommandLine, command_line
+from tests.command_line import CommandLine, command_line, event
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +120,39 @@ def test_a_number_out_of_its_limits_is_told_with_them(
     told = " ".join(leadflow(*asked, code=2).stderr.replace("│", "").split())
 
     assert f"Invalid value for {words}" in told
+
+
+ASKED = {
+    "funnel": ("funnel", "--steps", "captured,mql,won"),
+    "funnel of events": ("funnel", "--steps", "form.submitted,won"),
+    "cohorts": ("cohorts", "--steps", "mql,sql,won"),
+    "attribution": ("attribution",),
+    "compare": ("attribution", "--compare"),
+    "sources": ("sources",),
+    "economics": ("economics",),
+    "speed": ("speed",),
+    "curve": ("curve", "--from-stage", "mql", "--to-stage", "sql"),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
+def test_questions_about_no_leads_say_so_and_what_to_do(
+    leadflow: CommandLine, asked: tuple[str, ...]
+) -> None:
+    assert leadflow(*asked).stdout.splitlines() == [
+        "no leads yet",
+        "Next: leadflow ingest FILE, or leadflow demo",
+    ]
+    assert "no leads as of 1999-01-01" in leadflow(*asked, "--as-of", "1999-01-01").stdout
+    assert leadflow.json(*asked)
+
+
+def test_spend_before_the_first_lead_is_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+    paid = event("s", "spend.recorded", "2026-03-01T09:00:00Z")
+    paid["data"] = {"channel": "email", "amount": "10.00", "currency": "EUR", "day": "2026-03-01"}
+    with command_line(tmp_path_factory.mktemp("spend")) as program:
+        program("ingest", program.write("spend.jsonl", paid))
+        for asked in ("sources", "economics"):
+            told = program(asked).stdout
+            assert "10.00" in told
+            assert "no leads" not in told

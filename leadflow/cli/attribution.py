@@ -22,7 +22,14 @@ from leadflow.cli.frame import (
     table,
 )
 from leadflow.cli.progress import Progress
-from leadflow.cli.reading import misuse, read_models, reading_file, value_text
+from leadflow.cli.reading import (
+    misuse,
+    no_leads,
+    read_models,
+    reading_file,
+    unless,
+    value_text,
+)
 
 if TYPE_CHECKING:
     from leadflow.paths import Layout
@@ -150,7 +157,7 @@ def attribution(
     from leadflow import charts
     from projections.attribution_models import Asked
 
-    kinds = conversion.split(",")
+    kinds, none = conversion.split(","), None
     check_plot(plot, as_json=as_json)
     if not compare and (models is not None or bootstrap is not None):
         raise typer.BadParameter("--models and --bootstrap go with --compare")
@@ -181,7 +188,7 @@ def attribution(
         back = LOOKBACK if lookback is None else lookback
         gap = COLLAPSE_GAP if collapse is None else collapse
         scopes = [Scope(kind, by, back, gap, transforms) for kind in kinds]
-        found = _of_store(ctx, wanted, scopes, as_of, known_at)
+        found, none = _of_store(ctx, wanted, scopes, as_of, known_at)
     document: dict[str, Any] = found[0] if len(found) == 1 else {"documents": found}
 
     def show(console: Console) -> None:
@@ -192,7 +199,7 @@ def attribution(
         follow = "leadflow sources" if compare else "leadflow attribution --compare"
         console.print(f"Next: {follow}", style="dim")
 
-    answer(document, as_json, show)
+    answer(document, as_json, unless(none, show))
     if plot is not None:
         draw(charts.attribution, document, plot)
 
@@ -215,8 +222,8 @@ def _of_store(
     scopes: "Sequence[Scope]",
     as_of: int | None,
     known_at: int | None,
-) -> list[dict[str, Any]]:
-    """Return the answer for each of *scopes*."""
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the answer for each of *scopes*, and that there are no leads where that is so."""
     from projections.attribution import COMPARED, attribution, checked, compare
     from projections.attribution_models import check
 
@@ -230,10 +237,12 @@ def _of_store(
             check(wanted.model, wanted.asked)
     with read_models(ctx, as_of, known_at) as (_, connection):
         if wanted.compare:
-            return [
+            found = [
                 compare(connection, names, scope, wanted.asked, wanted.rounds) for scope in scopes
             ]
-        return [attribution(connection, wanted.model, scope, wanted.asked) for scope in scopes]
+        else:
+            found = [attribution(connection, wanted.model, scope, wanted.asked) for scope in scopes]
+        return found, no_leads(connection, as_of, known_at)
 
 
 _SAYS_NOTHING_OF_PATHS = {

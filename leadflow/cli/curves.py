@@ -20,7 +20,7 @@ from leadflow.cli.frame import (
     to_option,
 )
 from leadflow.cli.funnel import Mode, Steps, Unit, brief_interval
-from leadflow.cli.reading import By, read_models, value_text
+from leadflow.cli.reading import By, no_leads, read_models, unless, value_text
 from leadflow.instants import duration_text
 
 _MONTH = 30 * 86_400_000_000
@@ -86,7 +86,8 @@ def cohorts(
             as_of=as_of,
             known_at=known_at,
         )
-    answer(document, as_json, lambda console: _cohorts(console, document))
+        none = None if document["cohorts"] else no_leads(connection, as_of, known_at)
+    answer(document, as_json, unless(none, lambda console: _cohorts(console, document)))
 
 
 def _cohorts(console: Console, document: dict[str, Any]) -> None:
@@ -158,7 +159,8 @@ def curve(
     check_plot(plot, as_json=as_json)
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = between_stages(connection, from_stage, to_stage, by=by, plain=plain, as_of=as_of)
-    answer(document, as_json, lambda console: _curve(console, document, by))
+        none = no_leads(connection, as_of, known_at)
+    answer(document, as_json, unless(none, lambda console: _curve(console, document, by)))
     draw(charts.curve, document, plot)
 
 

@@ -22,7 +22,7 @@ from leadflow.cli.frame import (
     table,
     to_option,
 )
-from leadflow.cli.reading import read_models, reading_file, value_text
+from leadflow.cli.reading import no_leads, read_models, reading_file, unless, value_text
 from leadflow.cli.sources import show_unmatched
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ def economics(
             document = compared(connection, names, by, terms)
         else:
             document = economics_of(connection, model, by, terms)
-    answer(document, as_json, lambda console: _economics(console, document, terms))
+        none = no_leads(connection, as_of, known_at, or_spend=True)
+    answer(document, as_json, unless(none, lambda console: _economics(console, document, terms)))
 
 
 def _rate(text: str | None, name: str, *, above_zero: bool = True) -> Fraction | None:

@@ -19,7 +19,7 @@ from leadflow.cli.frame import (
     table,
     to_option,
 )
-from leadflow.cli.reading import read_models, value_text
+from leadflow.cli.reading import no_leads, read_models, unless, value_text
 from leadflow.instants import duration_text
 
 Steps = Annotated[
@@ -144,7 +144,10 @@ def funnel(
             as_of=as_of,
             known_at=known_at,
         )
-    answer(document, as_json, lambda console: _funnel(console, document, by))
+        # events are asked of the history, which may be ahead of the read models
+        some = any(step["leads"] for step in document["steps"])
+        none = None if some else no_leads(connection, as_of, known_at)
+    answer(document, as_json, unless(none, lambda console: _funnel(console, document, by)))
     for words in unknown_words(asked, [step["leads"] for step in document["steps"]]):
         note(words)
     draw(charts.funnel, document, plot)

@@ -1,14 +1,15 @@
 """What commands that ask the read models share."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leadflow.cli.frame import note, session
+from leadflow.cli.frame import note, session, utc
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from sqlalchemy import Connection
 
     from leadflow.app import App
@@ -55,6 +56,38 @@ def note_lag(app: "App", lag: int) -> None:
             f"nothing is projected yet, {lag:,} events wait: leadflow project"
             " (`leadflow rebuild --status` tells whether one is at it)"
         )
+
+
+def no_leads(
+    connection: "Connection", as_of: int | None, known_at: int | None, *, or_spend: bool = False
+) -> str | None:
+    """Return that there are no leads, in words; None where there are, *or_spend* that is known."""
+    from sqlalchemy import select
+
+    from projections.pipeline import pipeline
+    from projections.spend import spend
+
+    for table in (pipeline, spend) if or_spend else (pipeline,):
+        if connection.execute(select(table).limit(1)).first() is not None:
+            return None
+    if as_of is not None:
+        return f"no leads as of {utc(as_of)}"
+    return "no leads yet" if known_at is None else f"no leads as known at {utc(known_at)}"
+
+
+def unless(none: str | None, show: Callable[["Console"], None]) -> Callable[["Console"], None]:
+    """Return what shows an answer; where there are no leads, as *none* says, that and a next step."""
+
+    def said(console: "Console") -> None:
+        console.print(none)
+        console.print(
+            "Next: leadflow ingest FILE, or leadflow demo"
+            if none == "no leads yet"
+            else "Next: leadflow pipeline, or a later time",
+            style="dim",
+        )
+
+    return show if none is None else said
 
 
 @contextmanager

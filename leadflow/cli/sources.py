@@ -17,7 +17,7 @@ from leadflow.cli.frame import (
     table,
     to_option,
 )
-from leadflow.cli.reading import By, read_models, value_text
+from leadflow.cli.reading import By, no_leads, read_models, unless, value_text
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +46,9 @@ def sources(
     check_period(since, until, "nothing lies")
     with read_models(ctx, as_of, known_at) as (_, connection):
         document = summary(connection, by or "channel", since, until)
-    answer(document, as_json, lambda console: _sources(console, document, by or "channel"))
+        none = no_leads(connection, as_of, known_at, or_spend=True)
+    show = unless(none, lambda console: _sources(console, document, by or "channel"))
+    answer(document, as_json, show)
 
 
 def ratios_text(paid: list[dict[str, Any]], name: str) -> str:

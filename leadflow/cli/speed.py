@@ -20,7 +20,7 @@ from leadflow.cli.frame import (
     table,
     to_option,
 )
-from leadflow.cli.reading import read_models, reading_file, value_text
+from leadflow.cli.reading import no_leads, read_models, reading_file, unless, value_text
 from leadflow.instants import brief_duration
 
 T = TypeVar("T")
@@ -119,7 +119,8 @@ def speed(
             calendar=hours,
             teams=of_team,
         )
-    answer(document, as_json, lambda console: _speed(console, document, by))
+        none = no_leads(connection, as_of, known_at)
+    answer(document, as_json, unless(none, lambda console: _speed(console, document, by)))
 
 
 def _loaded(load: Callable[[Path], T], path: Path | None, option: str) -> T | None:
