@@ -1,8 +1,8 @@
 """CSV that spreadsheets show as it is, and never run.
 
-A cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return is a formula to a
-spreadsheet, whoever wrote it: such text gets an apostrophe in front (OWASP, CSV injection). Plain
-numbers stay as they are. Null is an empty cell, empty text is ``""``.
+A cell that begins with ``=``, ``+``, ``-``, ``@``, one of these in full width, a tab or a carriage
+return is a formula to a spreadsheet, whoever wrote it: such text gets an apostrophe in front (OWASP,
+CSV injection). Plain numbers stay as they are. Null is an empty cell, empty text is ``""``.
 """
 
 import re
@@ -11,7 +11,18 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\N{FULLWIDTH EQUALS SIGN}",
+    "\N{FULLWIDTH PLUS SIGN}",
+    "\N{FULLWIDTH HYPHEN-MINUS}",
+    "\N{FULLWIDTH COMMERCIAL AT}",
+)
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _QUOTED: Final = re.compile(r'[",\r\n]')
 
