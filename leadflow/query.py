@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from leadflow.csv_cells import plain
 from leadflow.store import migrate
+from leadflow.store.tables import SCHEMA as STORE
 from projections.answers import Answer
 from projections.dictionary import PERSONAL, Entry, readable, relations
 from projections.grants import PII, READER, may_become
@@ -40,6 +41,15 @@ RENEW: Final = (
 _READS: Final = ("SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW")
 _STEPS: Final = 10_000
 """Instructions of SQLite between two looks at the clock: less than a millisecond."""
+
+_QUOTED: Final = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/""", re.DOTALL
+)
+"""Text, quoted names and comments, in which words are not what they seem."""
+
+_LOCKS: Final = re.compile(
+    r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|KEY\s+SHARE|UPDATE|SHARE)\b", re.IGNORECASE
+)
 
 _SPACE: Final = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*", re.DOTALL)
 
@@ -80,6 +90,11 @@ def query(
             f"a question begins with {', '.join(_READS[:-1])} or {_READS[-1]}, not with"
             f" {word or sql.strip()[:10]!r}: nothing can be changed here"
         )
+    if re.search(r"\bset_config\s*\(", _QUOTED.sub(" ", sql), re.IGNORECASE):
+        raise QueryInvalid(
+            f"{_at_in(_place_of('set_config', sql), sql)}set_config cannot be used here: it changes"
+            " the settings that the query runs under"
+        )
     ask = _ask_postgresql if connection.dialect.name == "postgresql" else _ask_sqlite
     with ask(connection, sql, personal, timeout) as (position, columns, found):
         rows: list[list[Any]] = []
@@ -104,6 +119,32 @@ def reader(database_url: str) -> Iterator[Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+def lag(connection: Connection) -> int | None:
+    """Return how many positions of the log the rows do not know yet.
+
+    None where whoever is connected may not read the event store, or there is none.
+    """
+    if connection.dialect.name == "postgresql":
+        store, rows, seen = f"{STORE}.stored_events", f"{SCHEMA}.checkpoints", _SEEN_POSTGRESQL
+    else:
+        store, rows, seen = "stored_events", "checkpoints", _SEEN_SQLITE
+    if connection.execute(text(seen)).scalar() != 2:
+        return None
+    words = f"SELECT (SELECT max(notification_id) FROM {store}), (SELECT max(position) FROM {rows})"  # noqa: S608 - constants
+    head, position = connection.execute(text(words)).one()
+    return max(0, int(head or 0) - int(position or 0))
+
+
+_SEEN_SQLITE: Final = (
+    "SELECT count(*) FROM sqlite_master WHERE name IN ('stored_events', 'checkpoints')"
+)
+_SEEN_POSTGRESQL: Final = (
+    "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"  # noqa: S608 - constants
+    f" WHERE (n.nspname, c.relname) IN (('{STORE}', 'stored_events'), ('{SCHEMA}', 'checkpoints'))"
+    " AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+)
 
 
 def _reading(database_url: str) -> Engine:
@@ -355,6 +396,9 @@ def _said_by_postgresql(error: Any, sql: str, *, personal: bool) -> Exception:
     match said.sqlstate:
         case "42501":
             found = re.search(r"permission denied for (?:table|view|schema) (\S+)", words)
+            locks = _LOCKS.search(_QUOTED.sub(" ", sql))
+            if locks and found and found[1] in readable(personal=personal):
+                return QueryInvalid(f"a query takes no locks: leave out {locks[0]}")
             if found and personal and found[1] in PERSONAL:
                 return QueryInvalid(f"{words}: your login needs the role {PII} for it")
             return _refused(found[1], sql) if found else QueryInvalid(f"{_at_in(at, sql)}{words}")

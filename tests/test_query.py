@@ -15,6 +15,7 @@ from leadflow.query import (
     QueryInvalid,
     QueryStopped,
     description,
+    lag,
     listing,
     query,
     reader,
@@ -131,6 +132,9 @@ HOSTILE = [
     "SELECT email FROM (SELECT * FROM v_people) AS w",
     "SELECT (SELECT max(name) FROM people) FROM v_pipeline",
     "SELECT load_extension('x')",
+    "WITH a AS MATERIALIZED (SELECT set_config('role', 'postgres', true)) SELECT * FROM a",
+    "SELECT pg_catalog.SET_CONFIG ('role', 'postgres', true)",
+    "SELECT * FROM people FOR UPDATE",
     "SELECT * FROM pragma_table_info('people')",
     "CREATE TEMP TABLE mine (n int)",
     "COPY (SELECT 1) TO PROGRAM 'true'",
@@ -164,6 +168,21 @@ def test_an_unknown_name_is_told_with_its_place_and_names_that_are_near(app: App
         ask(app, "SELECT p.ownr FROM v_pipeline p")
     with pytest.raises(QueryInvalid, match=r"line 1, column 10: .*syntax error"):
         ask(app, "SELECT * FRM v_pipeline")
+
+
+@pytest.mark.parametrize("lock", ["FOR UPDATE", "for no key update", "FOR SHARE", "FOR KEY SHARE"])
+def test_a_query_that_would_lock_is_told_so(app: App, lock: str) -> None:
+    words = "takes no locks: leave out" if app.engine.dialect.name == "postgresql" else "syntax"
+    with pytest.raises(QueryInvalid, match=words):
+        ask(app, f"SELECT * FROM v_pipeline {lock}")
+
+
+def test_words_in_quotes_and_comments_are_no_calls(app: App) -> None:
+    found = ask(
+        app, "SELECT 'set_config(it''s)' AS \"set_config(\" -- set_config(\n/* set_config( */"
+    )
+
+    assert ([["set_config(it's)"]], ["set_config("]) == (found["rows"], found["columns"])
 
 
 def test_a_query_that_takes_too_long_is_stopped(app: App) -> None:
@@ -249,6 +268,26 @@ COMMON = [
 @pytest.mark.parametrize(("statement", "answer"), COMMON)
 def test_common_tables_may_be_counted(app: App, statement: str, answer: int) -> None:
     assert [[answer]] == ask(app, statement)["rows"]
+
+
+def test_what_the_rows_do_not_know_yet_is_counted_for_whoever_may_see_it(app: App) -> None:
+    with reader(app.settings.database_url) as connection:
+        assert lag(connection) == 0
+        assert [[12]] == query(connection, "SELECT count(*) FROM v_pipeline")["rows"]
+    with app.engine.begin() as connection:
+        where = f"{SCHEMA}." if app.engine.dialect.name == "postgresql" else ""
+        there = connection.exec_driver_sql(f"SELECT max(position) FROM {where}checkpoints").scalar()
+        connection.exec_driver_sql(f"UPDATE {where}checkpoints SET position = position - 3")
+    try:
+        with reader(app.settings.database_url) as connection:
+            assert lag(connection) == 3
+        if app.engine.dialect.name == "postgresql":
+            with app.engine.connect() as connection:
+                connection.exec_driver_sql("SET ROLE leadflow_reader")
+                assert lag(connection) is None
+    finally:
+        with app.engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE {where}checkpoints SET position = {there}")
 
 
 def test_a_database_that_is_not_there_is_told_and_not_made(database_url: str) -> None:

@@ -1,6 +1,8 @@
 """The page on queries, exports and access is what happens, and SQL says what the commands say."""
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,19 @@ def test_queries_and_exports_end_with_the_code_that_fits(leadflow: CommandLine) 
     assert "--timeout" in leadflow("query", slow, "--timeout", "1s", code=1).stderr
     assert "--personal" in leadflow("export", "--facts", "--to", "out", code=1).stderr
     assert not (leadflow.folder / "out").exists()
+
+
+def test_rows_that_are_behind_the_log_are_told_beside_the_answer(leadflow: CommandLine) -> None:
+    asked = ("query", "SELECT 1 AS n", "--csv")
+    assert "behind" not in leadflow(*asked).stderr
+    with closing(sqlite3.connect("leadflow.db")) as connection, connection:
+        connection.execute("UPDATE checkpoints SET position = position - 2")
+
+    result = leadflow(*asked)
+
+    assert "the read models are 2 positions behind: leadflow project" in result.stderr
+    assert "n\n1\n" == result.stdout
+    assert "behind" not in leadflow(*asked, "--as-of", "2026-03-01").stderr
 
 
 def test_an_export_by_command_is_verified_and_says_what_it_is(leadflow: CommandLine) -> None:

@@ -19,7 +19,7 @@ from leadflow.cli.frame import (
     table,
     utc,
 )
-from leadflow.cli.reading import misuse, reading_file
+from leadflow.cli.reading import misuse, note_lag, reading_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -80,6 +80,8 @@ def query(
         raise typer.BadParameter("--csv and --json are two ways to print: choose one")
     words = _statement(sql, file)
     with misuse(), _connection(ctx, as_of, known_at) as connection:
+        if as_of is None and known_at is None:
+            note_lag(asking.lag(connection))
         document = {
             "as_of": utc(as_of),
             "known_at": utc(known_at),

@@ -32,8 +32,7 @@ def read_models(
     with session(ctx).app() as app:
         lag = app.runner.lag()
         if as_of is None and known_at is None:
-            if lag:
-                note_lag(app, lag)
+            note_lag(lag, app.runner.checkpoint())
             with app.connect() as connection, misuse():
                 yield app, connection
             return
@@ -47,15 +46,18 @@ def read_models(
             engine.dispose()
 
 
-def note_lag(app: "App", lag: int) -> None:
-    """Say that the read models are *lag* positions behind."""
-    if app.runner.checkpoint():
-        note(f"the read models are {lag:,} positions behind: leadflow project")
-    else:
+def note_lag(lag: int | None, checkpoint: int | None = None) -> None:
+    """Tell on the standard error that the read models are behind, where they are.
+
+    *checkpoint* is where they stand, if that is known; at 0 they hold nothing.
+    """
+    if lag and checkpoint == 0:
         note(
             f"nothing is projected yet, {lag:,} events wait: leadflow project"
             " (`leadflow rebuild --status` tells whether one is at it)"
         )
+    elif lag:
+        note(f"the read models are {lag:,} positions behind: leadflow project")
 
 
 def no_leads(
