@@ -26,6 +26,7 @@ from projections.credit import STORED, credit
 from projections.journeys import Journeys
 from projections.journeys_read import read_journeys
 from projections.period import between
+from projections.sums import halves, whole
 from projections.touches import touches
 
 RULES: Final = (*MODELS, *MOMENT_MODELS)
@@ -260,7 +261,7 @@ def _stored(
             first,
             of.currency,
             func.sum(credit.c[f"{model}_nano"]),
-            func.sum(credit.c[f"{model}_minor"]),
+            *halves(credit.c[f"{model}_minor"]),
         )
         .select_from(credit)
         .join(conversions, and_(of.lead_no == credit.c.lead_no, of.n == credit.c.n))
@@ -272,10 +273,11 @@ def _stored(
         .group_by(touched, column, of.kind, first, of.currency)
     )
     found: ByTouch = {}
-    for has_touch, value, kind, is_first, currency, nano, units in connection.execute(query):
+    for has_touch, value, kind, is_first, currency, nano, *worth in connection.execute(query):
+        units = whole(*worth)
         if nano or units:
             earned = found.setdefault(Touched(value) if has_touch else None, Credited())
             earned.add(kind, int(nano), first=bool(is_first))
             if kind == "won" and units is not None and currency is not None:
-                earned.earn(currency, int(units))
+                earned.earn(currency, units)
     return found

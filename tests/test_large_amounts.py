@@ -60,6 +60,7 @@ def leadflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         ("channels",),
         ("pipeline",),
         ("win-rate",),
+        ("economics",),
     ],
     ids=" ".join,
 )

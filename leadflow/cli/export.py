@@ -137,7 +137,7 @@ def _relations(
         }
         if as_of is None and known_at is None:
             if lag := app.runner.lag():
-                note_lag(app, lag)
+                note_lag(lag, app.runner.checkpoint())
             with reader(app.settings.database_url) as connection:
                 return export_relations(connection, to, form, names, **options)
         with read_models(ctx, as_of, known_at) as (_, connection):
