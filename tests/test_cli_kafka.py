@@ -52,7 +52,7 @@ def test_what_is_sent_is_consumed_projected_and_answered(leadflow: CommandLine) 
     consumed = leadflow.json("consume", "--until-idle", IDLE)
     assert (40, 40, 7) == (consumed["read"], consumed["accepted"], consumed["leads"])
     assert "39" not in leadflow("pipeline").stdout
-    assert "behind: leadflow project" in leadflow("pipeline").stderr
+    assert "events wait: leadflow project" in leadflow("pipeline").stderr
     assert 0 == leadflow.json("project")["lag"]
     assert 7 == leadflow.json("pipeline")["leads"]
 
