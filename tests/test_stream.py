@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient, TopicPartition  # type: ignore[import-untyped]  # it has no types
+from kafka import KafkaAdminClient, TopicPartition
 
 from consumers.stream import (
     BrokerUnavailable,

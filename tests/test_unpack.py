@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka.record import MemoryRecords  # type: ignore[import-untyped]  # it has no types
-from kafka.record.default_records import (  # type: ignore[import-untyped]  # the same
+from kafka.record import MemoryRecords
+from kafka.record.default_records import (
     DefaultRecordBatch,
     DefaultRecordBatchBuilder,
 )
-from kafka.structs import TopicPartition  # type: ignore[import-untyped]  # the same
+from kafka.structs import TopicPartition
 
 from consumers.cluster import StreamError
 from consumers.unpack import Fetched, Record, install, records_of

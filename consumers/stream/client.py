@@ -4,13 +4,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from kafka.errors import (  # type: ignore[import-untyped]  # it ships no types
+from kafka.errors import (
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
 )
-from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # it ships no types
+from kafka.net.compat import KafkaNetClient
 
 from consumers.cluster import BrokerUnavailable, KafkaSettings, StreamError
 

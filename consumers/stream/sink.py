@@ -7,8 +7,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from kafka import KafkaProducer  # type: ignore[import-untyped]  # it ships no types
-from kafka.errors import (  # type: ignore[import-untyped]  # it ships no types
+from kafka import KafkaProducer
+from kafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
 )

@@ -7,16 +7,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import structlog
-from kafka import (  # type: ignore[import-untyped]  # it ships no types
+from kafka import (
     ConsumerRebalanceListener,
     KafkaConsumer,
     OffsetAndMetadata,
     TopicPartition,
 )
-from kafka.coordinator.assignors.cooperative_sticky import (  # type: ignore[import-untyped]  # it ships no types
+from kafka.coordinator.assignors.cooperative_sticky import (
     CooperativeStickyAssignor,
 )
-from kafka.errors import (  # type: ignore[import-untyped]  # it ships no types
+from kafka.errors import (
     KafkaError,
     LogTruncationError,
     OffsetOutOfRangeError,

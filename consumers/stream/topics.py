@@ -5,12 +5,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
-from kafka import (  # type: ignore[import-untyped]  # it ships no types
+from kafka import (
     KafkaAdminClient,
     KafkaConsumer,
     TopicPartition,
 )
-from kafka.errors import TopicAlreadyExistsError  # type: ignore[import-untyped]  # it ships no types
+from kafka.errors import TopicAlreadyExistsError
 
 from consumers.cluster import Cluster, KafkaSettings
 from consumers.stream.client import known_errors, opening, settings_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # it has no types
+from kafka import KafkaConsumer, TopicPartition
 
 from domain.decay import decay
 from domain.events import Fact

@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
-from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # kafka-python has no types
-from kafka.admin import NewTopic  # type: ignore[import-untyped]  # the same
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
 
 from tests.kafka.fetch import KafkaMissingError
 from tests.kafka.proxy import Proxy

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # kafka-python has no types
-from kafka.errors import KafkaError  # type: ignore[import-untyped]  # the same
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from leadflow.broker import tansu_command
 from tests.kafka.fetch import fetch, java
