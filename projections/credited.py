@@ -25,7 +25,7 @@ from projections.costs import SPENT_BY
 from projections.credit import STORED, credit
 from projections.journeys import Journeys
 from projections.journeys_read import read_journeys
-from projections.period import between
+from projections.period import between, rows_between
 from projections.sums import halves, whole
 from projections.touches import touches
 
@@ -153,13 +153,8 @@ class Crediting:
             journeys = read_journeys(
                 self._connection, kind, self._by, self._lookback, self._gap, moments=True
             )
-            at, first = journeys.conversion_at, _firsts(journeys)
-            asked = np.ones(len(at), np.bool_)
-            if self._since is not None:
-                asked &= at >= self._since
-            if self._until is not None:
-                asked &= at < self._until
-            self._read[kind] = Columns(journeys.chosen(asked)), first[asked]
+            asked = rows_between(journeys.conversion_at, self._since, self._until)
+            self._read[kind] = Columns(journeys.chosen(asked)), _firsts(journeys)[asked]
         return self._read[kind]
 
     def _of_all(self, model: str) -> ByTouch:
