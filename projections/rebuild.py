@@ -164,9 +164,9 @@ def first_fill(
 
     It is a rebuild with nothing to compare, and goes on where it, or a rebuild, was ended.
 
-    Raises Superseded where another fill or rebuild has taken over, RightMissing, and Busy where
-    somebody holds on to the empty set for longer than *patience*, seconds; what was filled is
-    dropped then, and the log is the other way.
+    Raises Superseded where another fill or rebuild has taken over, RightMissing, and after
+    *patience*, seconds, Busy where somebody holds on to the empty set, or Behind where another
+    runner is always ahead; what was filled is dropped then, and the log is the other way.
     """
     models = read_models(engine)
     live = writer(models).checkpoint()
@@ -179,7 +179,7 @@ def first_fill(
             filling.fill(build, in_force, on_progress or _untold, 1, None)
             filling.switch(build, filling.runner(NEW, build.name), patience)
             drop(models, OLD)
-    except Busy:
+    except (Busy, Behind):
         drop(models, NEW)
         raise
 

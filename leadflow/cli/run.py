@@ -182,7 +182,7 @@ def catch_up(app: "App", stop: threading.Event) -> int:
 def _first_fill(app: "App", told: Callable[[int], None]) -> None:
     """Fill read models that hold nothing yet by lead, which is faster than by the log."""
     from projections.rebuild import RightMissing, await_fill, first_fill
-    from projections.setup import Busy
+    from projections.setup import Behind, Busy
     from projections.writer import Superseded
 
     filled = 0
@@ -198,7 +198,7 @@ def _first_fill(app: "App", told: Callable[[int], None]) -> None:
         note("another process fills the read models: waiting for it")
         if not await_fill(app.engine, lambda: told(filled)):
             note("it does not go on; this one goes on by the log")
-    except (Busy, RightMissing) as error:
+    except (Busy, Behind, RightMissing) as error:
         note(f"not filled by lead ({error}); going on by the log, which is slower")
     except _Enough:
         note("stopped; what is filled stays: `leadflow project` goes on with it")

@@ -13,7 +13,7 @@ from leadflow.policies import load_policy
 from projections.rebuild import Progress, RightMissing, await_fill, first_fill, sets
 from projections.runner import Runner
 from projections.schema import SCHEMA
-from projections.setup import Busy
+from projections.setup import Behind, Busy
 from projections.writer import Superseded
 from tests.command_line import command_line, event
 from tests.projections_kit import DAY, HOUR, Log, fact, person, read_model_database
@@ -156,6 +156,21 @@ def test_a_set_that_somebody_reads_is_left_to_the_log(postgres_database: str, lo
 
     assert by_the_log(log) == runner.digest()
     engine.dispose()
+
+
+def test_a_set_that_is_always_ahead_is_left_to_the_log(
+    runner: Runner, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behind(*_: object, **__: object) -> None:
+        raise Behind
+
+    monkeypatch.setattr("projections.rebuild.switch", behind)
+    with pytest.raises(Behind):
+        first_fill(runner.engine, log, rules, part=PART, patience=0.2)
+
+    assert sets(runner.engine).new is None
+    runner.catch_up()
+    assert by_the_log(log) == runner.digest()
 
 
 def test_who_may_not_make_a_schema_is_told_the_right(postgres_database: str, log: Log) -> None:
